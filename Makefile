@@ -1,0 +1,39 @@
+# Two commands on a fresh machine (python3 and make): `make demo` and `make test`. `make help` lists the rest.
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+RUN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint fmt bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: .venv/ready ## run the main job on real data, then serve the dashboards (ARGS=--once exits instead)
+	$(RUN)/assay demo $(ARGS)
+
+test: .venv/ready ## every test (ARGS='tests/ledger -k proof' narrows it)
+	$(RUN)/pytest -q -n auto $(ARGS)
+
+lint: .venv/ready ## ruff, mypy strict, import contracts
+	$(RUN)/ruff check . && $(RUN)/ruff format --check . && $(RUN)/mypy && $(RUN)/lint-imports
+
+fmt: .venv/ready ## let ruff format and fix what it can
+	$(RUN)/ruff format . && $(RUN)/ruff check --fix-only .
+
+bench: .venv/ready ## measure; writes docs/benchmarks.md and docs/benchmarks.json
+	$(RUN)/python tests/benchmarks/run.py $(ARGS)
+
+lock: | $(UV) ## resolve pyproject.toml again: names, versions and hashes, no addresses
+	$(UV) pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --all-extras --group dev pyproject.toml -o requirements.lock
+
+clean: ## remove what make made (the environment, caches, demo data)
+	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist demo-data
+
+.venv/ready: requirements.lock pyproject.toml | $(UV)
+	$(UV) venv -q --python '>=3.11,<3.14' --allow-existing .venv
+	$(UV) pip sync -q --require-hashes -p .venv requirements.lock
+	$(UV) pip install -q --no-deps -p .venv -e .
+	touch $@
+
+.uv/bin/uv:
+	python3 -m venv .uv && .uv/bin/pip install -q --only-binary :all: 'uv==0.13.*'
