@@ -1,0 +1,177 @@
+"""Every error the ledger raises. The constructor takes the facts and writes the sentence.
+
+One root, `LedgerError`, so that a caller can catch "the ledger refused" in one place. Nothing here
+knows HTTP, exit codes or log levels: whoever catches decides what an error means to its caller.
+"""
+
+from __future__ import annotations
+
+
+class LedgerError(Exception):
+    """Root of every error of this package."""
+
+
+# --- bytes -----------------------------------------------------------------------------------
+
+
+class CanonicalError(LedgerError):
+    """A value has no canonical form here, or bytes are not in canonical form (RFC 8785)."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class RecordError(LedgerError):
+    """An entry, a row or an opening breaks the grammar of `record.py`."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class OpeningMismatch(LedgerError):
+    """An opening does not lead to the commitment that was recorded."""
+
+    def __init__(self, field: str, *, expected: str | None, got: str | None) -> None:
+        super().__init__(
+            f"opening of {field}: committed {expected or 'nothing'}, opens to {got or 'nothing'}"
+        )
+        self.field = field
+        self.expected = expected
+        self.got = got
+
+
+class ReceiptError(LedgerError):
+    """A receipt is malformed, or its parts do not belong together."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"receipt: {reason}")
+        self.reason = reason
+
+
+# --- the tree --------------------------------------------------------------------------------
+
+
+class InclusionError(LedgerError):
+    """An inclusion proof is malformed or leads to another root."""
+
+    def __init__(
+        self, *, index: int, size: int, reason: str = "", root: bytes = b"", computed: bytes = b""
+    ) -> None:
+        reason = reason or f"root is {root.hex()}, proof leads to {computed.hex()}"
+        super().__init__(f"leaf {index} of {size}: {reason}")
+        self.index = index
+        self.size = size
+        self.root = root
+        self.computed = computed
+
+
+class ConsistencyError(LedgerError):
+    """A consistency proof is malformed or leads to other roots."""
+
+    def __init__(
+        self,
+        *,
+        old_size: int,
+        new_size: int,
+        reason: str = "",
+        root: bytes = b"",
+        computed: bytes = b"",
+    ) -> None:
+        reason = reason or f"root is {root.hex()}, proof leads to {computed.hex()}"
+        super().__init__(f"tree of {old_size} within tree of {new_size}: {reason}")
+        self.old_size = old_size
+        self.new_size = new_size
+        self.root = root
+        self.computed = computed
+
+
+class TileError(LedgerError):
+    """A tile, an entry bundle or the path of one is not as C2SP tlog-tiles wants it."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"tile {name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+# --- signatures ------------------------------------------------------------------------------
+
+
+class NoteError(LedgerError):
+    """A signed note or checkpoint is malformed, or not signed by a known key."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"signed note: {reason}")
+        self.reason = reason
+
+
+class KeyRefused(LedgerError):
+    """A key cannot be used: its encoding, its group element, or its file."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"key {key}: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class SignatureRefused(LedgerError):
+    """A signature does not verify under the key that should have made it."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(f"signature by key {key}: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+# --- the log at work -------------------------------------------------------------------------
+
+
+class NotFound(LedgerError):
+    """What was asked for is not in this log."""
+
+    def __init__(self, kind: str, name: object) -> None:
+        super().__init__(f"no {kind} {name} in this log")
+        self.kind = kind
+        self.name = name
+
+
+class DuplicateKeyConflict(LedgerError):
+    """An idempotency key was used before, for another request."""
+
+    def __init__(self, key: str, leaf_index: int | None = None) -> None:
+        where = "" if leaf_index is None else f" for leaf {leaf_index}"
+        super().__init__(f"idempotency key {key} was already used{where} by another request")
+        self.key = key
+        self.leaf_index = leaf_index
+
+
+class QueueFull(LedgerError):
+    """More appends wait than the queue admits; nothing was recorded."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} appends are waiting already; nothing was recorded, retry")
+        self.limit = limit
+
+
+class LedgerUnavailable(LedgerError):
+    """Storage failed; whether the entry is durable is unknown until it is read back by its key."""
+
+    def __init__(self, operation: str, cause: str) -> None:
+        super().__init__(f"{operation} failed: {cause}")
+        self.operation = operation
+        self.cause = cause
+
+
+class LedgerInconsistent(LedgerError):
+    """Stored head, tiles, entries or checkpoint disagree; the ledger refuses to go on."""
+
+    def __init__(self, what: str, *, expected: object = "", got: object = "") -> None:
+        facts = f": expected {expected}, got {got}" if expected != "" or got != "" else ""
+        super().__init__(f"{what}{facts}; inspect with: assay ledger fsck")
+        self.what = what
+        self.expected = expected
+        self.got = got
