@@ -1,0 +1,139 @@
+"""What every request passes before its route: body form, caller, scope.
+
+A route is open only to the scopes `needs` names. A route without the mark answers 403 to everyone,
+and a test walks the URL map for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from flask import current_app, g, request, session
+from flask.json.provider import DefaultJSONProvider
+
+from service.auth import ANY, Identity, Scope, refuse_scope
+from service.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+    from service.assembly import Assembly
+
+F = TypeVar("F", bound="Callable[..., Any]")
+EXTENSION = "assay"
+INTERNAL = "assay.identity"  # a WSGI key no HTTP header can set: the pages' own reads
+PUBLIC = frozenset[Scope]()
+
+
+def assembly() -> Assembly:
+    """The assembly of the running application."""
+    found: Assembly = current_app.extensions[EXTENSION]
+    return found
+
+
+def caller() -> Identity:
+    """Who is asking; set before any route that needs a scope."""
+    identity: Identity = g.identity
+    return identity
+
+
+def needs(*scopes: Scope) -> Callable[[F], F]:
+    """Open a route to these scopes; to any known caller when none is named."""
+
+    def mark(view: F) -> F:
+        view.__assay_scopes__ = frozenset(scopes) or ANY  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def public(view: F) -> F:
+    """Open a route to everyone: health, documentation, the sign-in page."""
+    view.__assay_scopes__ = PUBLIC  # type: ignore[attr-defined]
+    return view
+
+
+class StrictJSON(DefaultJSONProvider):
+    """JSON that means one thing: no duplicate names, no NaN or Infinity."""
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ANN401 - the base's type
+        """Parse, refusing what two parsers could read differently."""
+        return json.loads(
+            s, object_pairs_hook=_unique, parse_constant=_no_constant, **kwargs
+        )
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            message = f"the name {name!r} appears twice in one object"
+            raise ValueError(message)
+        found[name] = value
+    return found
+
+
+def _no_constant(text: str) -> object:
+    message = f"{text} is not JSON"
+    raise ValueError(message)
+
+
+def request_digest() -> str:
+    """SHA-256 of method, path and body: what makes two requests the same."""
+    text = f"{request.method} {request.path}\n".encode() + request.get_data()
+    return hashlib.sha256(text).hexdigest()
+
+
+def install(app: Flask) -> None:
+    """Check every request of `app` before its route."""
+
+    @app.before_request
+    def check() -> None:
+        view = app.view_functions.get(request.endpoint or "")
+        if view is None:
+            return  # 404 and 405 are werkzeug's
+        scopes: frozenset[Scope] | None = getattr(view, "__assay_scopes__", None)
+        if scopes is None:
+            raise ServiceError(403, "route-shut", "no scope opens this route")
+        if scopes:
+            g.identity = _identify()
+            if not g.identity.may(scopes):
+                raise refuse_scope(g.identity, scopes)
+        if request.method == "POST" and request.path.startswith("/v1/"):
+            _check_body()
+
+
+def _identify() -> Identity:
+    internal = request.environ.get(INTERNAL)
+    if isinstance(internal, Identity):
+        return internal
+    header = request.headers.get("Authorization", "")
+    if header.startswith("Bearer "):
+        return assembly().callers.recognise(header.removeprefix("Bearer ").strip())
+    key_id = session.get("key_id")
+    if key_id and request.method == "GET":  # a page's cookie never changes anything under /v1
+        known = assembly().callers.identity(key_id)
+        if known is not None:
+            return known
+    return assembly().callers.recognise("")  # the one place that words the refusal
+
+
+def _check_body() -> None:
+    if not request.get_data():
+        return
+    if request.mimetype != "application/json":
+        raise ServiceError(
+            415, "media-type", f"send application/json, not {request.mimetype or 'no media type'}"
+        )
+    try:
+        parsed = json.loads(
+            request.get_data(), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise ServiceError(400, "malformed-json", f"the body is not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise ServiceError(422, "field-refused", "the body must be a JSON object")

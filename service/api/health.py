@@ -1,0 +1,82 @@
+"""Alive, ready, measured. Open to everyone on purpose: they name no model and no caller."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from flask import Response, g, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from service.api.access import assembly, public
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+api = APIBlueprint(
+    "health", __name__, abp_tags=[Tag(name="health", description="For the machines that run us.")]
+)
+# 1 ms to 10 s: a commit is an fsync, and an fsync on a busy disk is not a constant.
+BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+@api.get("/livez", summary="The process answers")
+@public
+def live() -> Response:
+    """200 as long as the process can answer at all."""
+    return jsonify({"status": "alive"})
+
+
+@api.get("/readyz", summary="Models are loaded and the ledger can be read")
+@public
+def ready() -> Response:
+    """200 once models are loaded and the log's head is readable; 503 otherwise."""
+    here = assembly()
+    return jsonify({"status": "ready", "tree_size": here.ledger.size})
+
+
+class Metrics:
+    """Prometheus metrics of one application; its own registry, so tests can hold several."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "assay_http_requests_total",
+            "Requests by route and status",
+            ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "assay_http_request_seconds",
+            "Time to answer, commit included",
+            ["route"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self.size = Gauge(
+            "assay_ledger_tree_size", "Entries in the log", registry=self.registry
+        )
+
+
+def install(app: Flask, metrics: Metrics) -> None:
+    """Count every request of `app` and serve /metrics."""
+
+    @app.before_request
+    def start() -> None:
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule else "unknown"
+        metrics.requests.labels(route, request.method, str(response.status_code)).inc()
+        if "started" in g:
+            metrics.seconds.labels(route).observe(time.perf_counter() - g.started)
+        return response
+
+    @app.get("/metrics")
+    @public
+    def exposition() -> Response:
+        metrics.size.set(assembly().ledger.size)
+        return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)

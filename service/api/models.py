@@ -1,0 +1,148 @@
+"""GET the catalog, one model with its history, and what was in production at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from ledger.record import parse_entry
+from service.api.access import assembly, needs
+from service.api.schemas import AsOfQuery, ModelAnswer, ModelsAnswer, NamePath
+from service.errors import Missing
+
+if TYPE_CHECKING:
+    from models.hub.catalog import LifecycleEvent
+    from service.assembly import Assembly
+
+api = APIBlueprint(
+    "models",
+    __name__,
+    url_prefix="/v1/models",
+    abp_tags=[Tag(name="models", description="What may run, by whose decision, since when.")],
+    abp_security=[{"bearer": []}],
+)
+
+
+@api.get("", summary="List models", responses={200: ModelsAnswer})
+@needs()
+def catalog() -> Response:
+    """Every model ever published, with its aliases."""
+    here = assembly()
+    found = []
+    for model in here.inventory.catalog(fresh=True).models():
+        manifest = here.inventory.manifest(model.latest_digest)
+        found.append(
+            {
+                "name": model.name,
+                "kind": manifest.kind,
+                "intended_use": manifest.intended_use,
+                "status": model.status,
+                "aliases": dict(model.aliases),
+                "latest_digest": model.latest_digest,
+                "published_leaf": model.published_leaf,
+            }
+        )
+    return jsonify({"models": found})
+
+
+@api.get("/<name>", summary="One model, or what was in production", responses={200: ModelAnswer})
+@needs()
+def one(path: NamePath, query: AsOfQuery) -> Response:
+    """Versions, aliases and lifecycle of one model.
+
+    With `as_of` the answer is the digest the champion alias pointed to at that time, the entry
+    that put it there, and that entry's receipt.
+    """
+    here = assembly()
+    if query.as_of is not None:
+        return jsonify(_as_of(here, path.name, query.as_of))
+    history = here.inventory.catalog(fresh=True).history(path.name)
+    if not history:
+        raise Missing(f"no model is called {path.name}", "GET /v1/models lists them")
+    model = next(m for m in here.inventory.catalog().models() if m.name == path.name)
+    return jsonify(
+        {
+            "name": path.name,
+            "kind": here.inventory.manifest(model.latest_digest).kind,
+            "aliases": dict(model.aliases),
+            "versions": _versions(here, history),
+            "history": [_event_json(event) for event in history],
+        }
+    )
+
+
+@api.get("/<name>/drift", summary="Input drift, a leading indicator")
+@needs()
+def drift(path: NamePath) -> Response:
+    """The newest recorded drift measurements: they say that inputs moved, not that answers err."""
+    here = assembly()
+    digests = {
+        event.data["model_digest"] for event in here.inventory.catalog(fresh=True).history(path.name)
+    }
+    if not digests:
+        raise Missing(f"no model is called {path.name}", "GET /v1/models lists them")
+    results = []
+    for digest in digests:
+        for stored in here.ledger.entries(type="drift", ref=digest):
+            body = parse_entry(stored.entry).body
+            data = body["data"]
+            result = json.loads(here.blobs.get(data["result_digest"]))
+            results.append(
+                {
+                    "leaf_index": stored.index,
+                    "event_time": body["event_time"],
+                    **{k: v for k, v in data.items() if k != "result_digest"},
+                    "share_drifted": result["share_drifted"],
+                    "columns": result["columns"],
+                }
+            )
+    results.sort(key=lambda item: -int(item["leaf_index"]))
+    return jsonify({"results": results[:20]})
+
+
+def _as_of(here: Assembly, name: str, moment: str) -> dict[str, Any]:
+    digest, leaf = here.inventory.catalog(fresh=True).as_of(name, moment)
+    return {
+        "name": name,
+        "as_of": moment,
+        "model_digest": digest,
+        "leaf_index": leaf,
+        "receipt": here.ledger.receipt(leaf).to_json(),
+    }
+
+
+def _versions(here: Assembly, history: list[LifecycleEvent]) -> list[dict[str, Any]]:
+    versions: dict[str, dict[str, Any]] = {}
+    for event in history:
+        digest = event.data["model_digest"]
+        if event.type == "model.published":
+            manifest = here.inventory.manifest(digest)
+            versions[digest] = {
+                "model_digest": digest,
+                "version": manifest.version,
+                "status": "published",
+                "published_leaf": event.leaf,
+                "published_at": event.time,
+                "approved_leaf": None,
+                "manifest": json.loads(manifest.to_bytes()),
+            }
+        elif event.type == "model.approved":
+            versions[digest].update(status="approved", approved_leaf=event.leaf)
+        elif event.type == "model.withdrawn":
+            versions[digest]["status"] = "withdrawn"
+    return list(versions.values())
+
+
+def _event_json(event: LifecycleEvent) -> dict[str, Any]:
+    return {
+        "leaf_index": event.leaf,
+        "type": event.type,
+        "event_time": event.time,
+        "actor_id": event.actor,
+        "model_digest": event.data["model_digest"],
+        "alias": event.data.get("alias"),
+        "reason": event.data.get("reason"),
+    }

@@ -1,0 +1,86 @@
+"""POST a prediction, read one again, fetch its receipt."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from service.api.access import assembly, caller, needs, request_digest
+from service.api.schemas import (
+    IdempotencyHeader,
+    PredictionAnswer,
+    PredictionPath,
+    PredictionRequest,
+    Receipt,
+)
+from service.auth import Scope
+from service.errors import FieldRefused
+from service.predict import Ask, predict, scoped_key
+from service.views import parse_id, prediction_json
+
+api = APIBlueprint(
+    "predictions",
+    __name__,
+    url_prefix="/v1/predictions",
+    abp_tags=[Tag(name="predictions", description="Decisions, each with its receipt.")],
+    abp_security=[{"bearer": []}],
+)
+
+
+@api.post("", summary="Ask for a prediction", responses={200: PredictionAnswer})
+@needs(Scope.TRADER)
+def create(header: IdempotencyHeader, body: PredictionRequest) -> Response:
+    """Run one model on one row or many; the answer carries the receipt.
+
+    The answer is sent only after the record is durable. Send an Idempotency-Key: a retry then
+    returns the first answer and decides nothing twice.
+    """
+    here = assembly()
+    rows = body.all_rows()
+    if len(rows) > here.settings.max_rows:
+        raise FieldRefused("rows", f"{len(rows)} rows; at most {here.settings.max_rows}")
+    key = header.idempotency_key
+    appended = predict(
+        here,
+        Ask(
+            model=body.model,
+            rows=rows,
+            caller=caller(),
+            idempotency_key=scoped_key(caller(), key) if key else None,
+            request_digest=request_digest() if key else None,
+            caller_reference=body.caller_reference,
+            subject=body.subject,
+            as_of=body.as_of,
+        ),
+    )
+    return jsonify(
+        prediction_json(here, appended.index, receipt=appended.receipt, with_inputs=False)
+    )
+
+
+@api.get("/<prediction_id>", summary="Read a prediction", responses={200: PredictionAnswer})
+@needs(Scope.TRADER, Scope.AUDITOR, Scope.RISK)
+def read(path: PredictionPath) -> Response:
+    """The recorded prediction, whole (leaf) or one row (leaf.row).
+
+    Inputs are shown to the auditor's scope alone.
+    """
+    leaf, row = parse_id(path.prediction_id)
+    with_inputs = Scope.AUDITOR in caller().scopes
+    return jsonify(prediction_json(assembly(), leaf, row=row, with_inputs=with_inputs))
+
+
+@api.get("/<prediction_id>/receipt", summary="Fetch a receipt", responses={200: Receipt})
+@needs()
+def receipt(path: PredictionPath) -> Response:
+    """The receipt under the newest checkpoint; check it with `assay verify-receipt`."""
+    leaf, row = parse_id(path.prediction_id)
+    here = assembly()
+    answer = prediction_json(here, leaf, row=row, with_inputs=False)
+    found: dict[str, object] = dict(answer["receipt"])
+    if answer["row_proofs"]:
+        found["row_proofs"] = answer["row_proofs"]
+    response = jsonify(found)
+    name = path.prediction_id.replace(".", "-")
+    response.headers["Content-Disposition"] = f'inline; filename="receipt-{name}.json"'
+    return response

@@ -1,0 +1,72 @@
+"""HTTP on an assembly: the Flask application, its routes, its pages, its limits.
+
+The application answers no prediction that is not in the ledger; everything that could fail does so
+before the answer is built (`predict.py`), and every error is a problem (`errors.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Response, jsonify
+from flask_openapi3 import Info, OpenAPI
+
+import dashboards
+from service import errors, pages
+from service.api import access, admin, health, ledger, models, outcomes, predictions, reports
+from service.api.schemas import Problem
+from service.logs import configure, log_requests
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from service.assembly import Assembly
+
+VERSION = "0.1.0"
+DESCRIPTION = (
+    "Verified inference for trading and risk models. Two questions are answered apart: was it "
+    "computed honestly (the ledger and its proofs), and was it computed correctly (outcomes)."
+)
+BLUEPRINTS = (predictions, outcomes, models, ledger, reports, admin, health)
+
+
+def create_app(assembly: Assembly) -> OpenAPI:
+    """Put HTTP on an assembly. Models are loaded here, so a listening process is a ready one."""
+    configure()
+    app = OpenAPI(
+        "service",
+        info=Info(title="Assay", version=VERSION, description=DESCRIPTION),
+        security_schemes={"bearer": {"type": "http", "scheme": "bearer"}},
+        responses={"4XX": Problem, "503": Problem},
+        validation_error_status=422,
+        validation_error_model=Problem,
+        validation_error_callback=_validation_problem,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.extensions[access.EXTENSION] = assembly
+    app.json = access.StrictJSON(app)
+    app.config.update(
+        MAX_CONTENT_LENGTH=assembly.settings.max_body_bytes,
+        SECRET_KEY=assembly.signers.sessions,
+        SESSION_COOKIE_NAME="assay",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+    )
+    errors.install(app)
+    log_requests(app)
+    health.install(app, health.Metrics())
+    pages.require_reader(app)
+    access.install(app)
+    for module in BLUEPRINTS:
+        app.register_api(module.api)
+    app.register_blueprint(pages.pages)
+    app.register_blueprint(_open(dashboards.blueprint(pages.read), app))
+    _serve_description(app)
+    _open_pages(app)
+    assembly.inventory.warm()
+    return app
+
+
+def _validation_problem(error: ValidationError) -> Response:
+    return errors.problem(errors.from_validation(error))

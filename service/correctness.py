@@ -1,0 +1,41 @@
+"""Issue a correctness report: evaluate, store by digest, append. Knows nothing of proofs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.canonical import canonical_bytes
+from ledger.keys import Role
+from ledger.record import Draft
+from monitoring.correctness import evaluate
+from service.source import LedgerSource, model_facts
+
+if TYPE_CHECKING:
+    from ledger.log import Appended
+    from monitoring.correctness import CorrectnessReport
+    from service.assembly import Assembly
+
+
+def correctness_report(assembly: Assembly, *, as_of_leaf: int | None = None) -> CorrectnessReport:
+    """Evaluate every model in use on what the log holds up to a leaf (the newest when absent)."""
+    leaf = assembly.ledger.size - 1 if as_of_leaf is None else as_of_leaf
+    return evaluate(LedgerSource(assembly, leaf), model_facts(assembly), as_of_leaf=leaf)
+
+
+def issue_correctness(assembly: Assembly, *, actor_id: str) -> Appended:
+    """Append a correctness report; its bytes are stored under the digest the entry names."""
+    size = assembly.ledger.size
+    report = correctness_report(assembly, as_of_leaf=size - 1)
+    digest = assembly.blobs.put(canonical_bytes(report.to_json()))
+    draft = Draft(
+        type="report",
+        actor_id=actor_id,
+        data={
+            "report_kind": "correctness",
+            "checkpoint_size": size,
+            "report_digest": digest,
+        },
+        event_time=assembly.now(),
+        ref="correctness",
+    )
+    return assembly.ledger.append(draft, assembly.signers[Role.REPORTER])

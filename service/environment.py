@@ -1,0 +1,31 @@
+"""What a prediction was computed with, as bytes whose digest every record carries."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from ledger.canonical import canonical_bytes
+
+LOCK = Path(__file__).parent.parent / "requirements.lock"
+NUMERICS = ("numpy", "onnx", "scikit-learn", "xgboost")  # what arithmetic depends on
+
+
+def lock_digest() -> str:
+    """SHA-256 of the committed lock: names, versions and hashes of everything installed."""
+    return "sha256:" + hashlib.sha256(LOCK.read_bytes()).hexdigest()
+
+
+def environment_blob() -> bytes:
+    """The environment in canonical JSON: lock digest, interpreter, machine, numeric versions."""
+    return canonical_bytes(
+        {
+            "schema": "assay/environment/v1",
+            "lock_digest": lock_digest(),
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "packages": {name: metadata.version(name) for name in NUMERICS},
+        }
+    )

@@ -1,0 +1,124 @@
+"""The models this house may run: the hub's catalog, folded from the ledger, and loaded predictors.
+
+The catalog is never stored: it is read again from `model.*` entries, so it cannot disagree with
+the log. A blob that does not hash to the approved digest is refused, and the refusal is recorded.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from ledger.record import Draft, parse_entry
+from models.errors import ModelError
+from models.hub.catalog import Catalog, LifecycleEvent
+from models.hub.manifest import Manifest
+from models.runtime import load
+from service.clock import utc_ms
+
+if TYPE_CHECKING:
+    from ledger.keys import SigningKey
+    from ledger.log import Ledger
+    from models.hub.catalog import ModelRef
+    from models.hub.store import BlobStore
+    from models.runtime import Predictor
+    from service.clock import Clock
+
+LIFECYCLE = ("model.published", "model.approved", "model.promoted", "model.withdrawn")
+REFRESH_S = 0.25  # how long another process's promotion or withdrawal may stay unseen
+
+
+class Inventory:
+    """Resolves a model's name to a loaded predictor, or refuses with the reason."""
+
+    def __init__(
+        self, ledger: Ledger, blobs: BlobStore, *, producer: SigningKey, clock: Clock
+    ) -> None:
+        self._ledger = ledger
+        self._blobs = blobs
+        self._producer = producer
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._catalog = Catalog()
+        self._next_leaf = 0
+        self._read_at = float("-inf")
+        self._predictors: dict[str, Predictor] = {}
+        self._manifests: dict[str, Manifest] = {}
+
+    def catalog(self, *, fresh: bool = False) -> Catalog:
+        """The catalog as of the log's head; at most `REFRESH_S` old unless `fresh`."""
+        with self._lock:
+            if fresh or time.monotonic() - self._read_at > REFRESH_S:
+                self._fold()
+            return self._catalog
+
+    def resolve(self, ref: str) -> ModelRef:
+        """The approved model behind `name`, `name@alias` or a digest."""
+        return self.catalog().resolve(ref)
+
+    def manifest(self, digest: str) -> Manifest:
+        """The manifest of any published digest, withdrawn ones included."""
+        found = self._manifests.get(digest)
+        if found is None:
+            found = self._manifests[digest] = Manifest.parse(self._blobs.get(digest))
+        return found
+
+    def predictor(self, digest: str) -> Predictor:
+        """The predictor of a digest, loaded once; a mismatch is recorded, then raised."""
+        found = self._predictors.get(digest)
+        if found is not None:
+            return found
+        with self._lock:
+            if digest not in self._predictors:
+                try:
+                    manifest = Manifest.parse(self._blobs.get(digest))
+                    self._predictors[digest] = load(manifest, self._blobs.get)
+                except ModelError as error:
+                    self._record_refusal(digest, error)
+                    raise
+            return self._predictors[digest]
+
+    def warm(self) -> int:
+        """Load every model an alias points to, so that no request waits for it; says how many."""
+        digests = {d for model in self.catalog(fresh=True).models() for d in model.aliases.values()}
+        for digest in sorted(digests):
+            self.predictor(digest)
+        return len(digests)
+
+    def _fold(self) -> None:
+        size = self._ledger.size
+        if size > self._next_leaf:
+            found = [
+                stored
+                for kind in LIFECYCLE
+                for stored in self._ledger.entries(type=kind, first=self._next_leaf)
+                if stored.index < size
+            ]
+            for stored in sorted(found, key=lambda entry: entry.index):
+                body = parse_entry(stored.entry).body
+                self._catalog.apply(
+                    LifecycleEvent(
+                        leaf=stored.index,
+                        type=body["type"],
+                        time=body["event_time"],
+                        actor=body["actor_id"],
+                        data=body["data"],
+                    )
+                )
+            self._next_leaf = size
+        self._read_at = time.monotonic()
+
+    def _record_refusal(self, digest: str, error: ModelError) -> None:
+        draft = Draft(
+            type="refusal",
+            actor_id="house:producer",
+            data={
+                "cause": type(error).__name__,
+                "model_digest": digest,
+                "detail": str(error)[:1000],
+            },
+            event_time=utc_ms(self._clock()),
+            ref=digest,
+        )
+        self._ledger.append(draft, self._producer)

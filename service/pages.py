@@ -1,0 +1,108 @@
+"""Signing in to the pages, and the one callable they read through.
+
+A page is rendered from what the public routes answer to the reader's own key, so a page cannot
+show what the API would refuse, and cannot disagree with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, current_app, g, redirect, request, session, url_for
+from werkzeug.test import Client, EnvironBuilder
+
+import dashboards
+from service.api.access import INTERNAL, assembly, public
+from service.auth import Identity
+from service.errors import ServiceError
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from werkzeug.wrappers import Response as WerkzeugResponse
+
+pages = Blueprint("pages", __name__)
+
+
+def read(path: str) -> dict[str, Any]:
+    """GET `path` from this application as the reader of the page. Raises dashboards.ReadError."""
+    builder = EnvironBuilder(path=path, method="GET")
+    environ = builder.get_environ()
+    environ[INTERNAL] = g.get("identity") or _nobody()
+    answer = Client(current_app._get_current_object()).open(environ)  # type: ignore[attr-defined]  # noqa: SLF001
+    body = answer.get_json(silent=True)
+    if answer.status_code != 200 or not isinstance(body, dict):
+        raise dashboards.ReadError(answer.status_code, body or {"detail": "no JSON came back"})
+    return body
+
+
+def _nobody() -> Identity:
+    return Identity(key_id="", actor_id="nobody", scopes=frozenset())
+
+
+@pages.get("/sign-in")
+@public
+def sign_in_form() -> Response | WerkzeugResponse:
+    """The form; or, with a one-time token, straight in."""
+    token = request.args.get("token")
+    target = _safe(request.args.get("next"))
+    if token:
+        identity = assembly().callers.use_link(token)
+        if identity is not None:
+            session["key_id"] = identity.key_id
+            return redirect(target)
+        return _form("This link was used already or is too old. Sign in with an API key.", target)
+    return _form(None, target)
+
+
+@pages.post("/sign-in")
+@public
+def sign_in() -> Response | WerkzeugResponse:
+    """Recognise a key and remember its id in a signed cookie; the key itself is not kept."""
+    target = _safe(request.form.get("next"))
+    try:
+        identity = assembly().callers.recognise(request.form.get("api_key", "").strip())
+    except ServiceError:
+        return _form("That key is not known here, or was revoked.", target, status=401)
+    session["key_id"] = identity.key_id
+    return redirect(target)
+
+
+@pages.post("/sign-out")
+@public
+def sign_out() -> WerkzeugResponse:
+    """Forget the reader."""
+    session.clear()
+    return redirect(url_for("pages.sign_in_form"))
+
+
+def require_reader(app: Flask) -> None:
+    """Send whoever is not signed in to the form before any page is rendered."""
+
+    @app.before_request
+    def check() -> WerkzeugResponse | None:
+        if request.blueprint != "dashboards" or request.endpoint == "dashboards.static":
+            return None
+        key_id = session.get("key_id")
+        identity = assembly().callers.identity(key_id) if key_id else None
+        if identity is None:
+            return redirect(url_for("pages.sign_in_form", next=request.full_path.rstrip("?")))
+        g.identity = identity
+        return None
+
+
+def _form(error: str | None, target: str, status: int = 200) -> Response:
+    page: Response = current_app.make_response(
+        dashboards.render_sign_in(error=error, next_path=target)
+    )
+    page.status_code = status
+    return page
+
+
+def _safe(target: str | None) -> str:
+    """A path on this site, never another site's address."""
+    parts = urlsplit(target or "/")
+    local = not parts.scheme and not parts.netloc and parts.path.startswith("/")
+    if not local or "\\" in (target or "") or (target or "").startswith("//"):
+        return "/"
+    return target or "/"

@@ -1,0 +1,163 @@
+"""The one use case: run the model, commit to what went in and came out, append, answer.
+
+Nothing leaves this function that is not durably in the ledger: the receipt is part of the answer,
+and an append that fails raises before any score is returned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ledger.canonical import canonical_bytes
+from ledger.keys import Role
+from ledger.record import Draft, commit_field, make_opening, row_bytes, row_object
+from ledger.seal import RowTree
+from service.errors import FieldRefused
+from service.verification.policy import DEFAULT_POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ledger.log import Appended
+    from ledger.record import SealedOpening
+    from models.hub.catalog import ModelRef
+    from models.runtime import Output, Predictor, Reason
+    from service.assembly import Assembly
+    from service.auth import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for predictions, already checked for form."""
+
+    model: str
+    rows: Sequence[Mapping[str, object]]
+    caller: Identity
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+    caller_reference: str | None = None
+    subject: str | None = None
+    as_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One executed row: encoded inputs, integer outputs, decision and reasons."""
+
+    inputs: Mapping[str, str]
+    output: Output
+    reasons: tuple[Reason, ...]
+
+
+def scoped_key(caller: Identity, key: str) -> str:
+    """An idempotency key as recorded: digested with the caller's key id, so callers never meet."""
+    return hashlib.sha256(f"{caller.key_id}\0{key}".encode()).hexdigest()
+
+
+def predict(assembly: Assembly, ask: Ask) -> Appended:
+    """Answer one request. Raises, with nothing answered, when anything is refused or not stored."""
+    if ask.idempotency_key:
+        # Cheap path of a retry; a race is still settled inside the append.
+        known = assembly.ledger.duplicate_of(ask.idempotency_key, ask.request_digest)
+        if known is not None:
+            return known
+    ref = assembly.inventory.resolve(ask.model)
+    predictor = assembly.inventory.predictor(ref.digest)
+    rows = execute(predictor, ask.rows)
+    draft = record(assembly, ask, ref, rows)
+    return assembly.ledger.append(draft, assembly.signers[Role.PRODUCER])
+
+
+def execute(predictor: Predictor, rows: Sequence[Mapping[str, object]]) -> list[Row]:
+    """Encode and run; a refused value is named with its row."""
+    vectors = [_encode(predictor, row, index, len(rows)) for index, row in enumerate(rows)]
+    matrix = np.asarray(vectors, dtype=np.float32)
+    outputs = predictor.run(matrix)
+    reasons = predictor.reasons(matrix)
+    patterns = matrix.astype(">f4").tobytes()
+    width = 4 * len(predictor.feature_names)
+    return [
+        Row(_hex_inputs(predictor, patterns[i * width : (i + 1) * width]), output, why)
+        for i, (output, why) in enumerate(zip(outputs, reasons, strict=True))
+    ]
+
+
+def record(assembly: Assembly, ask: Ask, ref: ModelRef, rows: Sequence[Row]) -> Draft:
+    """The prediction entry: commitments in the log, openings encrypted beside it."""
+    subject = ask.subject or "sub_" + os.urandom(16).hex()
+    objects: list[dict[str, object]] = []
+    openings: list[SealedOpening] = []
+    reference_commitment: str | None = None
+    for index, row in enumerate(rows):
+        outputs = recorded_outputs(row)
+        opening, inputs_committed, outputs_committed = make_opening(
+            index, row.inputs, outputs, os.urandom
+        )
+        if index == 0 and ask.caller_reference is not None:
+            salt = os.urandom(16)
+            reference_commitment = commit_field(
+                "caller_reference", ask.caller_reference, salt
+            ).hex()
+            opening = opening.with_caller_reference(ask.caller_reference, salt)
+        leaf = row_object(index, inputs_committed, outputs_committed, row.output.decision)
+        objects.append(leaf)
+        openings.append(assembly.vault.seal(subject, index, opening.to_bytes()))
+    data: dict[str, object] = {
+        "model_digest": ref.digest,
+        "model_name": ref.name,
+        "policy_digest": DEFAULT_POLICY.digest,
+        "environment_digest": assembly.environment_digest,
+        "verification_mode": "signed",
+        "as_of": ask.as_of,
+        "caller_reference": reference_commitment,
+        "row_count": len(rows),
+    }
+    leaves = [row_bytes(item) for item in objects]
+    if len(rows) == 1:
+        data["row"] = objects[0]
+    else:
+        data["rows_root"] = RowTree(leaves).root.hex()
+    return Draft(
+        type="prediction",
+        actor_id=ask.caller.actor_id,
+        data=data,
+        event_time=assembly.now(),
+        idempotency_key=ask.idempotency_key,
+        request_digest=ask.request_digest,
+        ref=ref.digest,
+        rows=tuple(leaves) if len(rows) > 1 else (),
+        openings=tuple(openings),
+    )
+
+
+def recorded_outputs(row: Row) -> dict[str, str]:
+    """What is committed of a row's outputs: each integer as text, and the reasons' codes."""
+    outputs = {name: str(value) for name, value in row.output.values.items()}
+    if row.reasons:
+        codes = [{"code": r.code, "contribution_q16": r.contribution_q16} for r in row.reasons]
+        outputs["reason_codes"] = canonical_bytes(codes).decode()
+    return outputs
+
+
+def _encode(
+    predictor: Predictor, row: Mapping[str, object], index: int, count: int
+) -> Sequence[float]:
+    from models.errors import InputRefused  # noqa: PLC0415 - one use, kept beside it
+
+    try:
+        return predictor.encode(row)
+    except InputRefused as error:
+        place = "features" if count == 1 else f"rows.{index}"
+        raise FieldRefused(f"{place}.{error.field}", error.reason) from error
+
+
+def _hex_inputs(predictor: Predictor, pattern: bytes) -> dict[str, str]:
+    text = pattern.hex()
+    return {
+        name: text[8 * i : 8 * i + 8] for i, name in enumerate(predictor.feature_names)
+    }

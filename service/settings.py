@@ -1,0 +1,48 @@
+"""What an operator may set: one frozen object read from ASSAY_* once, at start-up.
+
+Nothing else in the product reads the environment. There is no setting that makes the service
+answer without recording.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - pydantic evaluates the annotation
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one Assay house; every name is an environment variable ASSAY_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default=Path("assay-data"), description="keys, database, model blobs, export"
+    )
+    database_url: str = Field(default="", description="empty: SQLite at <data_dir>/assay.db")
+    origin: str = Field(
+        default="assay.example/ledger", description="the log's name, first line of a checkpoint"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
+    threads: int = Field(default=16, ge=1, le=256, description="request threads per process")
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="larger bodies: 413")
+    max_rows: int = Field(default=1000, ge=1, le=10_000, description="rows in one request")
+    seal_hour_utc: int = Field(default=0, ge=0, le=23, description="hour of the daily seal")
+    evaluate_every_minutes: int = Field(default=60, ge=1, description="between two evaluations")
+
+    @property
+    def url(self) -> str:
+        """The database as a SQLAlchemy URL."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'assay.db'}"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Private keys, one file each, mode 0600."""
+        return self.data_dir / "keys"
+
+    @property
+    def blobs_dir(self) -> Path:
+        """Model artifacts, manifests and reports by digest."""
+        return self.data_dir / "blobs"

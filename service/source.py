@@ -1,0 +1,118 @@
+"""What monitoring reads, out of the ledger: predictions, outcomes and limits of one model.
+
+Implements `monitoring.source.PredictionSource`. It never looks at a signature, a root or a verdict:
+a record whose evidence is broken is evaluated like any other (house rule: correct never reads
+honest). A row whose opening was erased is skipped and counted by the caller as unreadable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.record import parse_row, row_bytes, unsigned_body
+from monitoring.source import Limit, ModelFacts, Outcome, Prediction
+from service.views import NOT_INTEGERS, float_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from service.assembly import Assembly
+
+
+class LedgerSource:
+    """Predictions, outcomes and limits up to and including leaf `as_of_leaf`."""
+
+    def __init__(self, assembly: Assembly, as_of_leaf: int) -> None:
+        self._assembly = assembly
+        self._last = as_of_leaf
+
+    def predictions(self, model_digest: str) -> Iterator[Prediction]:
+        """Every readable row predicted by the model, in ledger order."""
+        ledger, vault = self._assembly.ledger, self._assembly.vault
+        for stored in ledger.entries(type="prediction", ref=model_digest):
+            if stored.index > self._last:
+                return
+            body = unsigned_body(stored.entry)
+            data = body["data"]
+            many = data["row_count"] > 1
+            leaves = ledger.rows(stored.index) if many else [row_bytes(data["row"])]
+            openings = {opening.row_index: opening for opening in vault.open(stored.index)}
+            for index, leaf in enumerate(leaves):
+                opening = openings.get(index)
+                if opening is None:
+                    continue
+                yield Prediction(
+                    prediction_id=f"{stored.index}.{index}",
+                    leaf_index=stored.index,
+                    row_index=index,
+                    model_digest=model_digest,
+                    as_of=data["as_of"],
+                    predicted_at=body["event_time"],
+                    outputs={
+                        name: int(field.value)
+                        for name, field in opening.outputs.items()
+                        if name not in NOT_INTEGERS
+                    },
+                    decision=parse_row(leaf)["decision"],
+                    features={n: _number(f.value) for n, f in opening.inputs.items()},
+                )
+
+    def outcomes(self, model_digest: str) -> Iterator[Outcome]:
+        """Every outcome of the model's predictions, revisions included, in ledger order."""
+        ledger, vault = self._assembly.ledger, self._assembly.vault
+        mine = {e.index for e in ledger.entries(type="prediction", ref=model_digest)}
+        for stored in ledger.entries(type="outcome"):
+            if stored.index > self._last:
+                return
+            body = unsigned_body(stored.entry)
+            data = body["data"]
+            if data["prediction_leaf"] not in mine:
+                continue
+            for opening in vault.open(stored.index):
+                yield Outcome(
+                    prediction_id=f"{data['prediction_leaf']}.{data['row_index']}",
+                    leaf_index=stored.index,
+                    value=opening.outputs["value"].value,
+                    observed_at=data["observed_at"],
+                    arrived_at=body["event_time"],
+                    revises=data["revises"],
+                )
+
+    def limits(self, model_digest: str) -> Iterator[Limit]:
+        """The limits signed for the model, in ledger order."""
+        for stored in self._assembly.ledger.entries(type="limits", ref=model_digest):
+            if stored.index > self._last:
+                return
+            data = unsigned_body(stored.entry)["data"]
+            yield Limit(
+                leaf_index=stored.index,
+                metric=data["metric"],
+                limit=data["limit"],
+                side=data["side"],
+                tolerance=data["tolerance"],
+                window=data["window"],
+                minimum_labels=data["minimum_labels"],
+                detector=data["detector"],
+            )
+
+
+def model_facts(assembly: Assembly) -> list[ModelFacts]:
+    """Every model that was ever put behind an alias, with what evaluation needs to know of it."""
+    facts = []
+    for model in assembly.inventory.catalog(fresh=True).models():
+        for digest in sorted(set(model.aliases.values())):
+            manifest = assembly.inventory.manifest(digest)
+            facts.append(
+                ModelFacts(
+                    model_digest=digest,
+                    model_name=model.name,
+                    kind=manifest.kind,
+                    threshold_q16=manifest.decision.threshold_q16 if manifest.decision else None,
+                )
+            )
+    return facts
+
+
+def _number(pattern: str) -> float | None:
+    value = float_of(pattern)
+    return None if value != value else value  # noqa: PLR0124 - NaN means missing
