@@ -1,0 +1,270 @@
+"""Inclusion and consistency proofs of an append-only Merkle tree (RFC 9162, section 2.1; SHA-256).
+
+Pure functions on bytes: no I/O, no database, no clock. A leaf is hashed behind 0x00 and an inner
+node behind 0x01, so that neither passes for the other. Malformed and wrong proofs both raise.
+
+A tree of n > 1 leaves splits at the largest power of two below n. Every proof is therefore a list
+of leaf ranges whose subtree hashes it holds: `inclusion_ranges` and `consistency_ranges` give the
+ranges, and whoever can hash a range (from a list here, from tiles in `tiles.py`) makes the proof.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from ledger.errors import ConsistencyError, InclusionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+HASH_BYTES = 32
+EMPTY_ROOT = sha256(b"").digest()  # RFC 9162, 2.1.1: the hash of an empty list
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """The hash of one entry's bytes."""
+    return sha256(b"\0" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of an inner node."""
+    return sha256(b"\1" + left + right).digest()
+
+
+def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
+    """The root of a whole tree, level by level; an odd last node moves up unchanged."""
+    if not leaf_hashes:
+        return EMPTY_ROOT
+    level = list(leaf_hashes)
+    while len(level) > 1:
+        above = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        if len(level) % 2:
+            above.append(level[-1])
+        level = above
+    return level[0]
+
+
+class Frontier:
+    """The right edge of a growing tree: one hash per set bit of its size, largest subtree first.
+
+    Enough to go on appending and to know the root at any time, in memory of one hash per level.
+    """
+
+    __slots__ = ("nodes", "size")
+
+    def __init__(self, size: int = 0, nodes: Iterable[bytes] = ()) -> None:
+        self.size = size
+        self.nodes = list(nodes)
+        if len(self.nodes) != size.bit_count():
+            message = f"{len(self.nodes)} nodes are not the frontier of {size} leaves"
+            raise ValueError(message)
+
+    def append(self, leaf: bytes) -> None:
+        """Add one leaf hash."""
+        node, size = leaf, self.size
+        while size & 1:
+            node = node_hash(self.nodes.pop(), node)
+            size >>= 1
+        self.nodes.append(node)
+        self.size += 1
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add leaf hashes in order."""
+        for leaf in leaves:
+            self.append(leaf)
+
+    def root(self) -> bytes:
+        """The root of the tree as it stands."""
+        if not self.nodes:
+            return EMPTY_ROOT
+        root = self.nodes[-1]
+        for node in self.nodes[-2::-1]:
+            root = node_hash(node, root)
+        return root
+
+    def copy(self) -> Frontier:
+        """An independent frontier of the same tree."""
+        return Frontier(self.size, self.nodes)
+
+
+# --- proofs made -----------------------------------------------------------------------------
+
+
+def inclusion_ranges(index: int, size: int) -> list[tuple[int, int]]:
+    """The leaf ranges [first, end) whose hashes prove leaf `index` of `size`, lowest first."""
+    if not 0 <= index < size:
+        raise InclusionError(index=index, size=size, reason="no such leaf")
+    ranges, first, end = [], 0, size
+    while end - first > 1:
+        middle = first + _split(end - first)
+        if index < middle:
+            ranges.append((middle, end))
+            end = middle
+        else:
+            ranges.append((first, middle))
+            first = middle
+    return ranges[::-1]
+
+
+def consistency_ranges(old_size: int, new_size: int) -> list[tuple[int, int]]:
+    """The leaf ranges whose hashes prove a tree of `old_size` a prefix (RFC 9162, 2.1.4.1)."""
+    if not 0 < old_size <= new_size:
+        raise ConsistencyError(old_size=old_size, new_size=new_size, reason="no such pair of sizes")
+    ranges, first, end, whole = [], 0, new_size, True
+    while old_size != end:
+        middle = first + _split(end - first)
+        if old_size <= middle:
+            ranges.append((middle, end))
+            end = middle
+        else:
+            ranges.append((first, middle))
+            first, whole = middle, False
+    if not whole:
+        ranges.append((first, end))
+    return ranges[::-1]
+
+
+def inclusion_path(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
+    """The proof that leaf `index` is in the tree over all of `leaf_hashes`."""
+    ranges = inclusion_ranges(index, len(leaf_hashes))
+    return [root_of(leaf_hashes[first:end]) for first, end in ranges]
+
+
+def consistency_path(leaf_hashes: Sequence[bytes], old_size: int) -> list[bytes]:
+    """The proof that the first `old_size` leaves are a prefix of the tree over all of them."""
+    ranges = consistency_ranges(old_size, len(leaf_hashes))
+    return [root_of(leaf_hashes[first:end]) for first, end in ranges]
+
+
+def paths_for_batch(frontier: Frontier, leaf_hashes: Sequence[bytes]) -> list[list[bytes]]:
+    """Inclusion paths of leaves about to be appended, in the tree that ends with them.
+
+    Nothing older is read: a left sibling wholly in the old tree is a node of `frontier`, which is
+    left as it was; every other sibling is made of the batch. About log2(size) steps per leaf.
+    """
+    if not leaf_hashes:
+        return []
+    levels: list[list[bytes]] = []  # per level the nodes from an even position on, last promoted
+    starts: list[int] = []
+    edge = frontier.nodes[::-1]  # smallest subtree first
+    nodes, start = list(leaf_hashes), frontier.size
+    while start or len(nodes) > 1:
+        if start & 1:
+            nodes.insert(0, edge.pop(0))
+            start -= 1
+        levels.append(nodes)
+        starts.append(start)
+        above = [node_hash(nodes[i], nodes[i + 1]) for i in range(0, len(nodes) - 1, 2)]
+        if len(nodes) % 2:
+            above.append(nodes[-1])
+        nodes, start = above, start >> 1
+    steps = [
+        (level, -first, first + len(level)) for level, first in zip(levels, starts, strict=True)
+    ]
+    paths = []
+    for index in range(frontier.size, frontier.size + len(leaf_hashes)):
+        path, place = [], index
+        for level, shift, end in steps:
+            sibling = place ^ 1
+            if sibling < end:
+                path.append(level[sibling + shift])
+            place >>= 1
+        paths.append(path)
+    return paths
+
+
+def _split(size: int) -> int:
+    """The largest power of two below `size` (size > 1)."""
+    return 1 << ((size - 1).bit_length() - 1)
+
+
+# --- proofs checked --------------------------------------------------------------------------
+
+
+def verify_inclusion(
+    leaf_hash: bytes, index: int, *, size: int, path: Sequence[bytes], root: bytes
+) -> None:
+    """Check that `leaf_hash` is leaf `index` of the tree of `size` leaves with `root`.
+
+    `path` holds 32-byte sibling hashes, lowest first. RFC 9162, section 2.1.3.2; sides and length
+    of the path follow from index and size. Raises InclusionError, with expected and computed root.
+    """
+    if not 0 <= index < size:
+        raise InclusionError(index=index, size=size, reason="no such leaf")
+    if any(len(node) != HASH_BYTES for node in (leaf_hash, root, *path)):
+        raise InclusionError(index=index, size=size, reason="a hash is not 32 bytes wide")
+    place, last, computed = index, size - 1, leaf_hash
+    for node in path:
+        if last == 0:
+            raise InclusionError(index=index, size=size, reason="path is too long")
+        if place & 1 or place == last:
+            computed = node_hash(node, computed)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            computed = node_hash(computed, node)
+        place, last = place >> 1, last >> 1
+    if last:
+        raise InclusionError(index=index, size=size, reason="path is too short")
+    if computed != root:
+        raise InclusionError(index=index, size=size, root=root, computed=computed)
+
+
+def verify_consistency(
+    *, old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]
+) -> None:
+    """Check that the tree of `old_size` leaves is a prefix of the tree of `new_size`.
+
+    RFC 9162, section 2.1.4.2. An empty old tree is a prefix of everything and its proof proves
+    nothing, so size 0 is refused. Raises ConsistencyError, with expected and computed root.
+    """
+
+    reason = _misshapen_consistency(old_size, new_size, path)
+    if reason:
+        raise ConsistencyError(old_size=old_size, new_size=new_size, reason=reason)
+    if old_size == new_size:
+        old, new = new_root, new_root
+    else:
+        # A complete old tree is itself the first node.
+        nodes = list(path) if old_size & (old_size - 1) else [old_root, *path]
+        old, new = _fold_consistency(old_size, new_size, nodes)
+    for root, computed in ((old_root, old), (new_root, new)):
+        if computed != root:
+            raise ConsistencyError(
+                old_size=old_size, new_size=new_size, root=root, computed=computed
+            )
+
+
+def _misshapen_consistency(old_size: int, new_size: int, path: Sequence[bytes]) -> str:
+    """Say what is wrong with sizes and widths before any hashing; empty when nothing is."""
+    if not 0 < old_size <= new_size:
+        return "no such pair of sizes"
+    if any(len(node) != HASH_BYTES for node in path):
+        return "a hash is not 32 bytes wide"
+    if old_size == new_size and path:
+        return "path is not empty between equal sizes"
+    if old_size != new_size and not path:
+        return "path is empty"
+    return ""
+
+
+def _fold_consistency(old_size: int, new_size: int, nodes: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Compute both roots from a path between different sizes (RFC 9162, 2.1.4.2, steps 3 to 7)."""
+    place, last = old_size - 1, new_size - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    old = new = nodes[0]
+    for node in nodes[1:]:
+        if last == 0:
+            raise ConsistencyError(old_size=old_size, new_size=new_size, reason="path is too long")
+        if place & 1 or place == last:
+            old, new = node_hash(node, old), node_hash(node, new)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            new = node_hash(new, node)
+        place, last = place >> 1, last >> 1
+    if last:
+        raise ConsistencyError(old_size=old_size, new_size=new_size, reason="path is too short")
+    return old, new
