@@ -1,0 +1,15 @@
+"""Computed correctly? Forecasts compared with what happened, each figure with its interval.
+
+Read in this order:
+
+- `source`: what is read: predictions, outcomes, limits, through a protocol anyone can fill.
+- `outcomes`, `windows`: which forecasts count, which labels are mature, which windows are closed.
+- `performance`, `calibration`, `backtest`: the figures, pure functions on numbers.
+- `credit`, `value_at_risk`, `trade_signal`: which figures each kind of model gets, in plain words.
+- `judging`: a figure against a limit that was signed before the data.
+- `correctness`: the report, as plain JSON with decimal text, the same bytes for the same log range.
+- `drift`: did the inputs move; a leading indicator, never accuracy. Run it in its own process.
+
+The package knows nothing of ledgers, proofs, services or models. The figures need the standard
+library only.
+"""

@@ -1,0 +1,251 @@
+"""The report that answers "computed correctly?": forecasts compared with what happened.
+
+`evaluate` is a pure function of a source and a leaf: no clock, no chance, no float in the result,
+so the same range of a log gives the same bytes anywhere. It reads predictions, outcomes and limits
+and nothing about how a prediction was proved; corrupted evidence leaves these bytes alone.
+
+It combines nothing into one score: a model's `standing` only repeats the worst thing said about its
+limits, with the reason. Absence of an alarm is not evidence of accuracy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from monitoring.credit import CREDIT
+from monitoring.errors import SourceOrderError
+from monitoring.judging import Standing, estimate, in_force, unknown_metric
+from monitoring.metrics import Table, decimal_text
+from monitoring.outcomes import join, label_delay_days
+from monitoring.trade_signal import SIGNAL
+from monitoring.value_at_risk import VALUE_AT_RISK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from monitoring.judging import InForce
+    from monitoring.metrics import Kind, R
+    from monitoring.outcomes import Joined
+    from monitoring.source import ModelFacts, Outcome, Prediction, PredictionSource
+
+SCHEMA = "assay/correctness-report/v1"
+VERSION = "1"  # of the figures; changes when any of them would come out differently
+DOES_NOT_SAY = (
+    "Nothing on who computed a prediction, or whether a record is what it claims to be. "
+    "No alarm means that no signed limit was crossed, not that the model is right."
+)
+COVERAGE_FLOOR = Fraction(1, 2)  # below half labelled, the missing half decides
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectnessReport:
+    """Estimates per model, ready as plain JSON values."""
+
+    models: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Strings, integers, lists and null only."""
+        return {
+            "correctness_schema": SCHEMA,
+            "does_not_say": DOES_NOT_SAY,
+            "evaluated_models": list(self.models),
+            "libraries": {"monitoring": VERSION},
+        }
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON (RFC 8785): the keys are ASCII and no number is a float."""
+        return _canonical(self.to_json())
+
+
+def evaluate(
+    source: PredictionSource, models: Iterable[ModelFacts], *, as_of_leaf: int
+) -> CorrectnessReport:
+    """Evaluate each model on what is recorded up to and including `as_of_leaf`."""
+    ordered = sorted(models, key=lambda facts: (facts.model_name, facts.model_digest))
+    return CorrectnessReport(tuple(_evaluate_one(source, facts, as_of_leaf) for facts in ordered))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the source gave for one model."""
+
+    facts: ModelFacts
+    predictions: Sequence[Prediction]
+    outcomes: Sequence[Outcome]
+    limits: Sequence[InForce]
+    as_of_leaf: int
+
+
+def _evaluate_one(source: PredictionSource, facts: ModelFacts, as_of_leaf: int) -> dict[str, Any]:
+    read = _Read(
+        facts,
+        list(source.predictions(facts.model_digest)),
+        list(source.outcomes(facts.model_digest)),
+        in_force(source.limits(facts.model_digest)),
+        as_of_leaf,
+    )
+    _check_order("prediction", [p.leaf_index for p in read.predictions], as_of_leaf)
+    _check_order("outcome", [o.leaf_index for o in read.outcomes], as_of_leaf)
+    _check_order("limit", [held.limit.leaf_index for held in read.limits], as_of_leaf)
+    if facts.kind == CREDIT.name:
+        return _evaluate_kind(CREDIT, read)
+    if facts.kind == VALUE_AT_RISK.name:
+        return _evaluate_kind(VALUE_AT_RISK, read)
+    if facts.kind == SIGNAL.name:
+        return _evaluate_kind(SIGNAL, read)
+    return _unknown_kind(read)
+
+
+def _evaluate_kind(kind: Kind[R], read: _Read) -> dict[str, Any]:
+    facts, limits = read.facts, read.limits
+    joined = join(
+        read.predictions, read.outcomes, series=kind.series, horizon_days=facts.horizon_days
+    )
+    rows = [row for pair in joined.labelled if (row := kind.read(pair)) is not None]
+    odd = len(joined.labelled) - len(rows)
+    coverage = _coverage_problem(joined)
+    estimates: list[dict[str, Any]] = []
+    for metric in kind.metrics:
+        mine: list[InForce | None] = [h for h in limits if h.limit.metric == metric.name]
+        estimates += [estimate(metric, rows, held, coverage=coverage) for held in mine or [None]]
+    known = {metric.name for metric in kind.metrics}
+    estimates += [unknown_metric(h, kind.name) for h in limits if h.limit.metric not in known]
+    standing, reason = _headline(estimates)
+    return {
+        **_identity(facts),
+        "standing": standing,
+        "standing_reason": reason,
+        "label_maturity": _maturity(joined),
+        "estimates": estimates,
+        "tables": [
+            *(table.to_json() for table in kind.tables(rows, joined)),
+            _labels(joined, odd).to_json(),
+        ],
+        "caveats": [*kind.caveats, *_replay_caveat(joined)],
+        "window": _window(read, joined),
+    }
+
+
+def _unknown_kind(read: _Read) -> dict[str, Any]:
+    facts = read.facts
+    joined = join(read.predictions, read.outcomes, series=False, horizon_days=facts.horizon_days)
+    return {
+        **_identity(facts),
+        "standing": Standing.NOT_YET_JUDGEABLE.value,
+        "standing_reason": f"no metrics are written for a model of kind {facts.kind}",
+        "label_maturity": _maturity(joined),
+        "estimates": [unknown_metric(held, facts.kind) for held in read.limits],
+        "tables": [_labels(joined, 0).to_json()],
+        "caveats": _replay_caveat(joined),
+        "window": _window(read, joined),
+    }
+
+
+def _identity(facts: ModelFacts) -> dict[str, str]:
+    return {
+        "model_digest": facts.model_digest,
+        "model_name": facts.model_name,
+        "kind": facts.kind,
+    }
+
+
+def _headline(estimates: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    limited = [e for e in estimates if e["limit"] is not None]
+    alarms = [e for e in limited if e["standing"] == Standing.ALARM]
+    if alarms:
+        return Standing.ALARM.value, "; ".join(f"{e['metric']} {e['reason']}" for e in alarms)
+    waiting = [e for e in limited if e["standing"] != Standing.NO_ALARM]
+    later = "; ".join(f"{e['metric']}: {e['reason']}" for e in waiting)
+    if len(waiting) < len(limited):
+        judged = ", ".join(e["metric"] for e in limited if e["standing"] == Standing.NO_ALARM)
+        reason = f"no signed limit crossed ({judged})"
+        return Standing.NO_ALARM.value, f"{reason}; not judged: {later}" if later else reason
+    return Standing.NOT_YET_JUDGEABLE.value, later or "no limit was signed for this model"
+
+
+def _coverage_problem(joined: Joined) -> str | None:
+    share = joined.unlabelled_share
+    if share is None or share <= 1 - COVERAGE_FLOOR:
+        return None
+    return f"{len(joined.labelled)} of {joined.matured} matured forecasts are labelled"
+
+
+def _maturity(joined: Joined) -> dict[str, Any]:
+    share = joined.unlabelled_share
+    return {
+        "predictions": joined.predictions,
+        "matured": joined.matured,
+        "labelled": len(joined.labelled),
+        "unlabelled_share": None if share is None else decimal_text(float(share)),
+    }
+
+
+def _labels(joined: Joined, odd: int) -> Table:
+    delay = label_delay_days(joined.labelled)
+    counts = {
+        "Rows predicted": joined.predictions,
+        "Matured": joined.matured,
+        "Matured and labelled": len(joined.labelled),
+        "Matured, no label": len(joined.unlabelled_ids),
+        "Outcomes revised by a newer one": joined.revised,
+        "Left out: the outcome was known before the forecast": joined.not_forecasts,
+        "Left out: a later forecast of a day already forecast": joined.repeats,
+        "Left out: outcome or time not readable": joined.unreadable,
+        "Left out: output or outcome not of this kind": odd,
+        "Outcomes of no readable row": joined.orphans,
+        "Recorded after the outcome was observed": joined.recorded_after,
+    }
+    rows = [(name, str(count)) for name, count in counts.items()]
+    rows.append(("Days from forecast to outcome, median", "" if delay is None else str(delay)))
+    return Table("Labels", ("What", "Count"), tuple(rows))
+
+
+def _replay_caveat(joined: Joined) -> list[str]:
+    late = joined.recorded_after
+    if not late:
+        return []
+    told = (
+        f"{late} of {len(joined.labelled)} labelled forecasts were recorded after their outcome "
+        "had been observed, as in a replay of history: that they used only earlier data is the "
+        "caller's statement, not shown by the log."
+    )
+    return [told]
+
+
+def _window(read: _Read, joined: Joined) -> dict[str, Any]:
+    rows = read.predictions
+    used = [
+        [
+            pair.prediction.prediction_id,
+            dict(pair.prediction.outputs),
+            pair.prediction.decision,
+            pair.outcome.leaf_index,
+            pair.outcome.value,
+        ]
+        for pair in joined.labelled
+    ]
+    digest = hashlib.sha256(_canonical([used, list(joined.unlabelled_ids)])).hexdigest()
+    return {
+        "first_prediction": rows[0].prediction_id if rows else None,
+        "last_prediction": rows[-1].prediction_id if rows else None,
+        "as_of_leaf": read.as_of_leaf,
+        "rows_digest": f"sha256:{digest}",
+    }
+
+
+def _check_order(what: str, leaves: Sequence[int], last: int) -> None:
+    previous = -1
+    for leaf in leaves:
+        if leaf < previous or leaf > last:
+            raise SourceOrderError(what, previous=previous, found=leaf, last=last)
+        previous = leaf
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()

@@ -1,0 +1,267 @@
+"""A figure against a limit signed before the data it judges.
+
+`standing` says how far one may read it:
+
+- `alarm`: a limit was crossed in a closed window. It stays, whatever later windows show.
+- `no_alarm`: no closed window crossed the limit. That is not evidence of accuracy.
+- `not_yet_judgeable`: too few matured labels, too few labelled, or a limit nobody can apply.
+- `exploratory`: computed, but no limit was signed, or it was signed after the forecasts.
+
+A limit judges forecasts recorded after it and, once a newer limit of the same metric, side, window
+and detector is signed, only those before the newer one; so signing anew neither repairs the past
+nor hides it. A threshold looked at again and again is crossed by chance in the end: `guarantee`
+says that it promises no run length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from monitoring.metrics import R, decimal_text, optional_text
+from monitoring.windows import blocks, parse_window, trailing, window_label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from monitoring.metrics import Metric
+    from monitoring.performance import Measured
+    from monitoring.source import Limit
+
+DETECTORS = ("threshold", "interval")
+NO_GUARANTEE = "none: a threshold looked at repeatedly is crossed by chance in the end"
+
+
+class Standing(StrEnum):
+    """How far a figure may be read."""
+
+    ALARM = "alarm"
+    NO_ALARM = "no_alarm"
+    NOT_YET_JUDGEABLE = "not_yet_judgeable"
+    EXPLORATORY = "exploratory"
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A limit and the leaf that replaced it, if one did."""
+
+    limit: Limit
+    replaced_at: int | None
+
+    def judges(self, leaf_index: int) -> bool:
+        """Whether a forecast at that leaf falls under this limit."""
+        if leaf_index <= self.limit.leaf_index:
+            return False
+        return self.replaced_at is None or leaf_index < self.replaced_at
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a limit says of some rows."""
+
+    standing: Standing
+    reason: str
+    measured: Measured | None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A limit's text, read."""
+
+    bound: Decimal
+    size: int | None
+
+
+def in_force(limits: Iterable[Limit]) -> list[InForce]:
+    """Each limit with its successor of the same metric, side, window and detector."""
+    ordered = sorted(limits, key=lambda limit: limit.leaf_index)
+    found = []
+    for place, limit in enumerate(ordered):
+        later = (n.leaf_index for n in ordered[place + 1 :] if _terms_key(n) == _terms_key(limit))
+        found.append(InForce(limit, next(later, None)))
+    return found
+
+
+def estimate(
+    metric: Metric[R], rows: Sequence[R], held: InForce | None, *, coverage: str | None
+) -> dict[str, Any]:
+    """One metric over a model's rows, judged by one limit (or none), as the report shows it.
+
+    `coverage` says why labels are too few to judge by, or is None.
+    """
+    ruling = _rule(metric, rows, held, coverage)
+    limit = held.limit if held else None
+    shown = ruling.measured
+    return {
+        "metric": metric.name,
+        "title": metric.title,
+        "meaning": metric.meaning,
+        "value": optional_text(shown.value, metric.digits) if shown else None,
+        "low": optional_text(shown.low) if shown else None,
+        "high": optional_text(shown.high) if shown else None,
+        "interval": metric.interval,
+        "n": shown.n if shown else len(rows),
+        "unit": metric.unit,
+        "limit": limit.limit if limit else None,
+        "limit_leaf": limit.leaf_index if limit else None,
+        "limit_side": limit.side if limit else None,
+        "limit_tolerance": limit.tolerance if limit else None,
+        "limit_replaced_at": held.replaced_at if held else None,
+        "detector": limit.detector if limit else None,
+        "guarantee": NO_GUARANTEE if limit else None,
+        "standing": ruling.standing.value,
+        "reason": ruling.reason,
+        "history": history(metric, rows),
+    }
+
+
+def unknown_metric(held: InForce, kind: str) -> dict[str, Any]:
+    """Show a signed limit on a metric this kind of model does not have; it is never dropped."""
+    limit = held.limit
+    return {
+        "metric": limit.metric,
+        "title": limit.metric,
+        "meaning": "A limit was signed for this name.",
+        "value": None,
+        "low": None,
+        "high": None,
+        "interval": "",
+        "n": 0,
+        "unit": "",
+        "limit": limit.limit,
+        "limit_leaf": limit.leaf_index,
+        "limit_side": limit.side,
+        "limit_tolerance": limit.tolerance,
+        "limit_replaced_at": held.replaced_at,
+        "detector": limit.detector,
+        "guarantee": NO_GUARANTEE,
+        "standing": Standing.NOT_YET_JUDGEABLE.value,
+        "reason": f"a model of kind {kind} has no metric of this name",
+        "history": [],
+    }
+
+
+def history(metric: Metric[R], rows: Sequence[R]) -> list[dict[str, Any]]:
+    """Compute the metric over closed windows, oldest first; windows too thin are left out."""
+    found = []
+    for window in trailing(rows, metric.history_size, metric.history_step):
+        measured = metric.measure(window)
+        if isinstance(measured, str):
+            continue
+        found.append(
+            {
+                "window": window_label(window[0].source.prediction, window[-1].source.prediction),
+                "value": decimal_text(measured.value, metric.digits),
+                "low": optional_text(measured.low),
+                "high": optional_text(measured.high),
+                "n": measured.n,
+            }
+        )
+    return found
+
+
+def _rule(
+    metric: Metric[R], rows: Sequence[R], held: InForce | None, coverage: str | None
+) -> Ruling:
+    if held is None:
+        return _explore(metric, rows, "no limit was signed for this metric")
+    limit = held.limit
+    judged = [row for row in rows if held.judges(row.source.prediction.leaf_index)]
+    if rows and not judged:
+        reason = f"the limit at leaf {limit.leaf_index} judges none of these forecasts"
+        return _explore(metric, rows, reason)
+    measured = metric.measure(judged)
+    terms = _read(limit)
+    why_not = _why_not(measured, terms, len(judged), limit, coverage)
+    if isinstance(terms, str) or why_not is not None:
+        shown = None if isinstance(measured, str) else measured
+        return Ruling(Standing.NOT_YET_JUDGEABLE, why_not or str(terms), shown)
+    return _scan(metric, judged, limit, terms)
+
+
+def _why_not(
+    measured: Measured | str, terms: Terms | str, labels: int, limit: Limit, coverage: str | None
+) -> str | None:
+    if isinstance(terms, str):
+        return terms
+    if labels < limit.minimum_labels:
+        return f"{labels} matured labels; the limit asks for {limit.minimum_labels}"
+    return measured if isinstance(measured, str) else coverage
+
+
+def _explore(metric: Metric[R], rows: Sequence[R], reason: str) -> Ruling:
+    measured = metric.measure(rows)
+    if isinstance(measured, str):
+        return Ruling(Standing.NOT_YET_JUDGEABLE, measured, None)
+    return Ruling(Standing.EXPLORATORY, reason, measured)
+
+
+def _scan(metric: Metric[R], judged: Sequence[R], limit: Limit, terms: Terms) -> Ruling:
+    newest: Sequence[R] | None = None
+    first: str | None = None
+    for window in _windows(metric, judged, terms):
+        newest = window
+        if first is None:
+            reached = _reading(metric, window, limit)
+            if reached is not None and _beyond(reached, limit.side, terms.bound):
+                at = window[-1].source.prediction.prediction_id
+                first = f"first crossed at prediction {at} with {reached}"
+    if newest is None:
+        reason = f"{len(judged)} labelled forecasts; a closed window holds {terms.size}"
+        return Ruling(Standing.NOT_YET_JUDGEABLE, reason, None)
+    measured = metric.measure(newest)
+    if isinstance(measured, str) and first is None:
+        return Ruling(Standing.NOT_YET_JUDGEABLE, measured, None)
+    shown = None if isinstance(measured, str) else measured
+    now = optional_text(shown.value, metric.digits) if shown else "nothing to measure"
+    side = "above" if limit.side == "max" else "below"
+    if first is None:
+        return Ruling(Standing.NO_ALARM, f"{now} has not gone {side} {limit.limit}", shown)
+    reason = f"{side} the limit {limit.limit}: {first}; now {now}"
+    return Ruling(Standing.ALARM, reason, shown)
+
+
+def _windows(metric: Metric[R], judged: Sequence[R], terms: Terms) -> Iterator[Sequence[R]]:
+    if metric.rolling is not None:
+        return trailing(judged, metric.rolling, 1)
+    if terms.size is not None:
+        return blocks(judged, terms.size)
+    return iter([judged])
+
+
+def _reading(metric: Metric[R], window: Sequence[R], limit: Limit) -> Decimal | None:
+    """Return what the bound is compared with: the figure, or the interval's nearer end."""
+    if limit.detector == "threshold" and metric.quick is not None:
+        return Decimal(decimal_text(metric.quick(window), metric.digits))
+    measured = metric.measure(window)
+    if isinstance(measured, str):
+        return None
+    if limit.detector == "threshold":
+        return Decimal(decimal_text(measured.value, metric.digits))
+    end = measured.low if limit.side == "max" else measured.high
+    return None if end is None else Decimal(decimal_text(end))
+
+
+def _beyond(reached: Decimal, side: str, bound: Decimal) -> bool:
+    return reached > bound if side == "max" else reached < bound
+
+
+def _read(limit: Limit) -> Terms | str:
+    if limit.detector not in DETECTORS:
+        return f"detector {limit.detector!r} is not one of {', '.join(DETECTORS)}"
+    if limit.side not in {"min", "max"}:
+        return f"side {limit.side!r} is neither min nor max"
+    try:
+        size = parse_window(limit.window)
+        value, tolerance = Decimal(limit.limit), Decimal(limit.tolerance)
+    except (ValueError, InvalidOperation):
+        return f"limit {limit.limit!r}, tolerance {limit.tolerance!r}, window {limit.window!r}"
+    if not (value.is_finite() and tolerance.is_finite() and tolerance >= 0):
+        return f"limit {limit.limit!r} or tolerance {limit.tolerance!r} is no finite number"
+    return Terms(value + tolerance if limit.side == "max" else value - tolerance, size)
+
+
+def _terms_key(limit: Limit) -> tuple[str, str, str, str]:
+    return limit.metric, limit.side, limit.window, limit.detector
