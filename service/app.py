@@ -61,11 +61,20 @@ def create_app(assembly: Assembly) -> OpenAPI:
     for module in BLUEPRINTS:
         app.register_api(module.api)
     app.register_blueprint(pages.pages)
-    app.register_blueprint(_open(dashboards.blueprint(pages.read), app))
+    app.register_blueprint(dashboards.blueprint(pages.read))
     _serve_description(app)
-    _open_pages(app)
     assembly.inventory.warm()
     return app
+
+
+def _serve_description(app: OpenAPI) -> None:
+    """The OpenAPI 3.1 document; the page at /docs is rendered from it."""
+
+    @access.public
+    def description() -> Response:
+        return jsonify(app.api_doc)
+
+    app.add_url_rule("/openapi.json", "openapi", description)
 
 
 def _validation_problem(error: ValidationError) -> Response:

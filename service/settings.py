@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
+    workers: int = Field(default=1, ge=1, le=64, description="server processes on one ledger")
     threads: int = Field(default=16, ge=1, le=256, description="request threads per process")
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="larger bodies: 413")
     max_rows: int = Field(default=1000, ge=1, le=10_000, description="rows in one request")

@@ -27,6 +27,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 EXTENSION = "assay"
 INTERNAL = "assay.identity"  # a WSGI key no HTTP header can set: the pages' own reads
 PUBLIC = frozenset[Scope]()
+PAGES = "dashboards"
 
 
 def assembly() -> Assembly:
@@ -94,8 +95,8 @@ def install(app: Flask) -> None:
     @app.before_request
     def check() -> None:
         view = app.view_functions.get(request.endpoint or "")
-        if view is None:
-            return  # 404 and 405 are werkzeug's
+        if view is None or request.blueprint == PAGES:
+            return  # 404 and 405 are werkzeug's; pages ask for a reader (pages.require_reader)
         scopes: frozenset[Scope] | None = getattr(view, "__assay_scopes__", None)
         if scopes is None:
             raise ServiceError(403, "route-shut", "no scope opens this route")

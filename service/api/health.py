@@ -75,8 +75,9 @@ def install(app: Flask, metrics: Metrics) -> None:
             metrics.seconds.labels(route).observe(time.perf_counter() - g.started)
         return response
 
-    @app.get("/metrics")
     @public
     def exposition() -> Response:
         metrics.size.set(assembly().ledger.size)
         return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
+
+    app.add_url_rule("/metrics", "metrics", exposition)
