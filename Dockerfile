@@ -1,0 +1,15 @@
+# One image, one process per role: the command decides (see docker-compose.yml).
+FROM python:3.11-slim
+RUN useradd --create-home --uid 10001 assay
+WORKDIR /assay
+COPY pyproject.toml requirements.lock README.md LICENSE ./
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
+COPY . .
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
+ && mkdir /data && chown assay /data
+USER assay
+ENV ASSAY_DATA_DIR=/data
+VOLUME /data
+EXPOSE 8000
+ENTRYPOINT ["assay"]
+CMD ["serve", "--host", "0.0.0.0"]

@@ -1,0 +1,163 @@
+"""The scheduler's process: daily seal, drift, evaluations, honesty reports. Never in a web worker.
+
+One runner at a time: a lock file in the house; a second scheduler refuses to start and says who
+holds it. Jobs are code, not rows; APScheduler keeps time and catches a missed run up once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from datetime import timedelta
+from typing import IO, TYPE_CHECKING, Final
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from service.clock import utc_ms
+from service.correctness import issue_correctness
+from service.drift import measure_drift
+from service.errors import ServiceError
+from service.honesty import issue_honesty
+from service.sealing import seal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from apscheduler.triggers.base import BaseTrigger
+
+    from service.assembly import Assembly
+    from service.settings import Settings
+
+ACTOR: Final = "house:scheduler"
+GRACE_S: Final = 3600  # a run missed by less than an hour is still run, once
+
+
+def daily_seal(house: Assembly) -> str:
+    """Seal yesterday."""
+    period = utc_ms(house.clock() - timedelta(days=1))[:10]
+    return f"sealed {period} at leaf {seal(house, period=period, actor_id=ACTOR).index}"
+
+
+def drift(house: Assembly) -> str:
+    """Measure input drift of every model in production."""
+    leaves = measure_drift(house, actor_id=ACTOR)
+    return f"drift recorded at leaves {', '.join(map(str, leaves)) or 'none: nothing to compare'}"
+
+
+def correctness(house: Assembly) -> str:
+    """Issue a correctness report."""
+    return f"correctness report at leaf {issue_correctness(house, actor_id=ACTOR).index}"
+
+
+def honesty(house: Assembly) -> str:
+    """Issue an honesty report."""
+    return f"honesty report at leaf {issue_honesty(house, actor_id=ACTOR).index}"
+
+
+JOBS: Final[Mapping[str, Callable[[Assembly], str]]] = {
+    "seal": daily_seal,
+    "drift": drift,
+    "correctness": correctness,
+    "honesty": honesty,
+}
+
+
+def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
+    """Run the named jobs now, through the scheduler, in order; the first failure raises."""
+    results: list[str] = []
+    failures: list[Exception] = []
+    with _lease(house.settings):
+        scheduler = _scheduler()
+
+        def run_all() -> None:
+            try:
+                results.extend(JOBS[name](house) for name in names)
+            except Exception as error:  # noqa: BLE001 - handed to the caller below
+                failures.append(error)
+            scheduler.shutdown(wait=False)
+
+        scheduler.add_job(run_all, DateTrigger(), misfire_grace_time=None)
+        scheduler.start()
+    if failures:
+        raise failures[0]
+    return results
+
+
+def run_scheduler(house: Assembly) -> None:
+    """Keep time until SIGTERM or Ctrl-C. Refuses when another scheduler holds the house."""
+    with _lease(house.settings):
+        scheduler = _scheduler()
+        for name, trigger in _triggers(house.settings).items():
+            scheduler.add_job(_logged(house, name), trigger, id=name)
+        signal.signal(signal.SIGTERM, lambda *_: scheduler.shutdown(wait=True))
+        structlog.get_logger("jobs").info("scheduler started", jobs=sorted(JOBS))
+        try:
+            scheduler.start()
+        except KeyboardInterrupt:
+            scheduler.shutdown(wait=True)
+
+
+def _triggers(settings: Settings) -> dict[str, BaseTrigger]:
+    every = settings.evaluate_every_minutes
+    return {
+        "seal": CronTrigger(hour=settings.seal_hour_utc, minute=0, timezone="UTC"),
+        "drift": CronTrigger(hour=settings.seal_hour_utc, minute=10, timezone="UTC"),
+        "correctness": IntervalTrigger(minutes=every, timezone="UTC"),
+        "honesty": CronTrigger(hour=settings.seal_hour_utc, minute=20, timezone="UTC"),
+    }
+
+
+def _scheduler() -> BlockingScheduler:
+    """One worker thread: jobs append to one log and two at once would only wait for each other."""
+    return BlockingScheduler(
+        executors={"default": ThreadPoolExecutor(1)},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE_S},
+        timezone="UTC",
+    )
+
+
+def _logged(house: Assembly, name: str) -> Callable[[], None]:
+    def run() -> None:
+        log = structlog.get_logger("jobs")
+        try:
+            log.info("job done", job=name, result=JOBS[name](house))
+        except Exception:
+            log.exception("job failed", job=name)
+
+    return run
+
+
+class _lease:  # noqa: N801 - reads as a function where it is used
+    """The house's one scheduler: an exclusive lock that dies with its process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.data_dir / "scheduler.lock"
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise ServiceError(
+                409,
+                "scheduler-running",
+                f"another scheduler (process {holder}) holds {self._path}; "
+                f"stop it first: kill {holder}",
+            ) from error
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
