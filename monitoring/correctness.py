@@ -124,8 +124,8 @@ def _evaluate_kind(kind: Kind[R], read: _Read) -> dict[str, Any]:
         "tables": [
             *(table.to_json() for table in kind.tables(rows, joined)),
             _labels(joined, odd).to_json(),
+            *_caveats([*kind.caveats, *_replay_caveat(joined)]),
         ],
-        "caveats": [*kind.caveats, *_replay_caveat(joined)],
         "window": _window(read, joined),
     }
 
@@ -139,8 +139,7 @@ def _unknown_kind(read: _Read) -> dict[str, Any]:
         "standing_reason": f"no metrics are written for a model of kind {facts.kind}",
         "label_maturity": _maturity(joined),
         "estimates": [unknown_metric(held, facts.kind) for held in read.limits],
-        "tables": [_labels(joined, 0).to_json()],
-        "caveats": _replay_caveat(joined),
+        "tables": [_labels(joined, 0).to_json(), *_caveats(_replay_caveat(joined))],
         "window": _window(read, joined),
     }
 
@@ -214,6 +213,12 @@ def _replay_caveat(joined: Joined) -> list[str]:
         "caller's statement, not shown by the log."
     )
     return [told]
+
+
+def _caveats(told: Sequence[str]) -> list[dict[str, Any]]:
+    if not told:
+        return []
+    return [Table("To keep in mind", ("Caveat",), tuple((text,) for text in told)).to_json()]
 
 
 def _window(read: _Read, joined: Joined) -> dict[str, Any]:
