@@ -219,7 +219,6 @@ def verify_consistency(
     RFC 9162, section 2.1.4.2. An empty old tree is a prefix of everything and its proof proves
     nothing, so size 0 is refused. Raises ConsistencyError, with expected and computed root.
     """
-
     reason = _misshapen_consistency(old_size, new_size, path)
     if reason:
         raise ConsistencyError(old_size=old_size, new_size=new_size, reason=reason)

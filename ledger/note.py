@@ -1,0 +1,222 @@
+"""Signed notes and checkpoints: what the log says of its own tree.
+
+C2SP signed-note and tlog-checkpoint, on text; no I/O, no clock.
+
+A note is text, a blank line, and signature lines `— <name> <base64 of key id and signature>`. A
+checkpoint is a note of three lines: origin, tree size, root. Whoever reads one names the keys he
+trusts; signatures of other keys are ignored, and one bad signature of a trusted key refuses the
+note. Base64 has one accepted spelling, so no byte of a signature can be changed unseen.
+
+Ed25519 only (signature type 0x01). Cosignatures of witnesses (0x04) and ML-DSA-44 (0x06) pass as
+signatures of unknown keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from ledger.errors import KeyRefused, NoteError, SignatureRefused
+from ledger.grammar import decode_base64
+from ledger.keys import KEY_BYTES, SIGNATURE_BYTES, PublicKey
+from ledger.merkle import HASH_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ledger.keys import SigningKey
+
+ED25519: Final = 0x01
+KEY_HASH_BYTES: Final = 4
+NOTE_MAX: Final = 1 << 20  # characters; 16 signatures of post-quantum keys have about 100,000
+SIGNATURES_MAX: Final = 100  # signed-note demands that at least 16 be accepted
+SIZE_MAX: Final = 2**63 - 1  # tree sizes are stored as signed 64-bit integers
+
+_DASH: Final = "\u2014 "
+_SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+_CHECKPOINT_LINES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """A key a note may be signed with: its name, and the public key."""
+
+    name: str
+    key: PublicKey
+
+    @classmethod
+    def parse(cls, text: str) -> VerifierKey:
+        """Read `name+hash+base64`; surrounding white space is dropped. Raises KeyRefused."""
+        vkey = text.strip()
+        name, plus, rest = vkey.partition("+")
+        hashed, also_plus, encoded = rest.partition("+")
+        material = decode_base64(encoded)
+        if not (plus and also_plus and material and _is_name(name)):
+            raise KeyRefused(vkey[:80], "is not laid out name+hash+base64")
+        if material[0] != ED25519 or len(material) != 1 + KEY_BYTES:
+            raise KeyRefused(vkey[:80], "is not an Ed25519 key (type 1, 32 bytes)")
+        found = cls(name, PublicKey(material[1:]))
+        if found.hash.hex() != hashed:
+            raise KeyRefused(vkey[:80], f"hash is {hashed}, name and key give {found.hash.hex()}")
+        return found
+
+    @property
+    def hash(self) -> bytes:
+        """The 4-byte key id of signature lines: SHA-256 over name, line feed, type and key."""
+        return _key_hash(self.name, self.key.public)
+
+    def __str__(self) -> str:
+        return _vkey(self.name, self.key.public)
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSigner:
+    """A private key under the name it signs notes with."""
+
+    name: str
+    key: SigningKey
+
+    def __post_init__(self) -> None:
+        if not _is_name(self.name):
+            raise KeyRefused(self.name, "a name has no space, no plus and is not empty")
+
+    @property
+    def vkey(self) -> str:
+        """The verifier key, to be handed out apart from the log."""
+        return _vkey(self.name, self.key.public)
+
+    @property
+    def hash(self) -> bytes:
+        """The 4-byte key id of signature lines."""
+        return _key_hash(self.name, self.key.public)
+
+
+def sign_note(text: str, signers: Iterable[NoteSigner]) -> str:
+    """The signed note over a text that ends in a line feed."""
+    message = _message(text)
+    lines = []
+    for signer in signers:
+        signature = signer.key.sign(message)
+        lines.append(f"{_DASH}{signer.name} {base64.b64encode(signer.hash + signature).decode()}\n")
+    return text + "\n" + "".join(lines)
+
+
+def open_note(note: str, keys: Sequence[VerifierKey]) -> str:
+    """The text of a note signed by at least one of `keys`.
+
+    Raises NoteError when the note is malformed, none of `keys` signed it, or one did so badly.
+    """
+    if len(note) > NOTE_MAX:
+        raise NoteError(f"{len(note)} characters; at most {NOTE_MAX}")
+    text, blank, signatures = note.rpartition("\n\n")
+    if not blank or not signatures.endswith("\n"):
+        raise NoteError("no blank line before signature lines")
+    text += "\n"
+    message = _message(text)
+    lines = signatures[:-1].split("\n")
+    if len(lines) > SIGNATURES_MAX:
+        raise NoteError(f"{len(lines)} signatures; at most {SIGNATURES_MAX}")
+    known = {(key.name, key.hash): key for key in keys}
+    signed = False
+    for line in lines:
+        name, key_hash, signature = _signature_line(line)
+        key = known.get((name, key_hash))
+        if key is None:
+            continue
+        if len(signature) != SIGNATURE_BYTES:
+            raise NoteError(f"signature of {name} has {len(signature)} bytes")
+        try:
+            key.key.verify(message, signature)
+        except SignatureRefused as error:
+            raise NoteError(f"signature of {name} does not verify") from error
+        signed = True
+    if not signed:
+        raise NoteError("not signed by " + (", ".join(map(str, keys)) or "any known key"))
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A tree of one log at one size."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def to_text(self) -> str:
+        """The note's text: origin, size in decimal, root in base64, one line each."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+def parse_checkpoint(text: str) -> Checkpoint:
+    """Read a checkpoint's text; extension lines are refused, this log writes none."""
+    lines = text.split("\n")
+    if len(lines) != _CHECKPOINT_LINES + 1 or lines[-1]:
+        raise NoteError(f"a checkpoint has {_CHECKPOINT_LINES} lines")
+    origin, size, root = lines[:_CHECKPOINT_LINES]
+    if not origin:
+        raise NoteError("checkpoint without origin")
+    if not _SIZE.fullmatch(size) or int(size) > SIZE_MAX:
+        raise NoteError(f"tree size {size[:40]!r} is not a decimal number")
+    decoded = decode_base64(root)
+    if decoded is None or len(decoded) != HASH_BYTES:
+        raise NoteError("root is not base64 of 32 bytes")
+    return Checkpoint(origin, int(size), decoded)
+
+
+def sign_checkpoint(checkpoint: Checkpoint, signer: NoteSigner) -> str:
+    """The signed note of a checkpoint; the origin is the signer's name."""
+    if checkpoint.origin != signer.name:
+        raise NoteError(f"{signer.name} cannot sign for {checkpoint.origin}")
+    return sign_note(checkpoint.to_text(), [signer])
+
+
+def open_checkpoint(note: str, vkey: str | VerifierKey) -> Checkpoint:
+    """The checkpoint in a note signed by the log whose verifier key is `vkey`.
+
+    Raises NoteError, also for another log's origin; KeyRefused when `vkey` cannot be used.
+    """
+    key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
+    checkpoint = parse_checkpoint(open_note(note, [key]))
+    if checkpoint.origin != key.name:
+        raise NoteError(f"origin is {checkpoint.origin}, the key is of {key.name}")
+    return checkpoint
+
+
+def _vkey(name: str, public: bytes) -> str:
+    material = base64.b64encode(bytes([ED25519]) + public).decode()
+    return f"{name}+{_key_hash(name, public).hex()}+{material}"
+
+
+def _key_hash(name: str, public: bytes) -> bytes:
+    return sha256(name.encode() + b"\n" + bytes([ED25519]) + public).digest()[:KEY_HASH_BYTES]
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "+" not in name and not any(c.isspace() or c < " " for c in name)
+
+
+def _message(text: str) -> bytes:
+    """The bytes that are signed: the text with its last line feed."""
+    if not text.endswith("\n"):
+        raise NoteError("text does not end in a line feed")
+    if any(character < " " and character != "\n" for character in text):
+        raise NoteError("text holds a control character")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise NoteError("text has no UTF-8 form") from error
+
+
+def _signature_line(line: str) -> tuple[str, bytes, bytes]:
+    """Name, key id and signature of one line."""
+    name, space, encoded = line.removeprefix(_DASH).partition(" ")
+    decoded = decode_base64(encoded)
+    if not line.startswith(_DASH) or not space or not _is_name(name):
+        raise NoteError("malformed signature line")
+    if decoded is None or len(decoded) <= KEY_HASH_BYTES:
+        raise NoteError(f"signature of {name} is not base64 of a key id and a signature")
+    return name, decoded[:KEY_HASH_BYTES], decoded[KEY_HASH_BYTES:]

@@ -1,0 +1,272 @@
+"""Entries: what is said, by whom, signed; and the exact bytes of it (docs/formats/entry.md).
+
+An entry is canonical JSON `{"body":{...},"sig":"<88 base64 characters>"}`. The keys sort so and an
+Ed25519 signature is always 88 characters, hence the body is an exact slice of the entry, and the
+signature is over `assay/entry/v1`, a zero byte and that slice: no second encoding is ever checked.
+
+A `Draft` is what a caller wants recorded. The log adds its origin, the producer's key id and the
+producer's next sequence number (each key counts its own entries from 0), and signs.
+
+Tables of fields are in `grammar.py`, commitments and rows in `commitment.py`; callers take all of
+it from here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.canonical import INT_MAX, canonical_bytes, parse_canonical
+from ledger.commitment import (
+    OpenedField,
+    Opening,
+    SealedOpening,
+    check_opening,
+    check_row,
+    commit_field,
+    make_opening,
+    parse_row,
+    row_bytes,
+    row_object,
+)
+from ledger.errors import CanonicalError, RecordError
+from ledger.grammar import (
+    BODY,
+    DATA,
+    ENTRY_SCHEMA,
+    HEX64,
+    MANY_ROWS,
+    ONE_ROW,
+    SIGNER_ROLES,
+    check_fields,
+    decode_base64,
+)
+from ledger.keys import SIGNATURE_BYTES
+from ledger.merkle import leaf_hash, root_of
+from ledger.tiles import ENTRY_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ledger.grammar import Fields
+
+__all__ = [
+    "ENTRY_MAX",
+    "SIGNED_TAG",
+    "SIGNER_ROLES",
+    "Draft",
+    "Entry",
+    "OpenedField",
+    "Opening",
+    "SealedOpening",
+    "assemble",
+    "check_draft",
+    "check_opening",
+    "commit_field",
+    "encode_body",
+    "make_opening",
+    "parse_entry",
+    "parse_row",
+    "renumber",
+    "row_bytes",
+    "row_object",
+    "signed_message",
+    "unsigned_body",
+]
+
+SIGNED_TAG: Final = b"assay/entry/v1\0"
+_HEAD: Final = b'{"body":'
+_MIDDLE: Final = b',"sig":"'
+_TAIL: Final = b'"}'
+_SIGNATURE_CHARS: Final = 88  # base64 of 64 bytes
+_BODY_END: Final = -(len(_MIDDLE) + _SIGNATURE_CHARS + len(_TAIL))
+_ENVELOPE: Final = len(_HEAD) - _BODY_END
+_SEQ_DIGITS: Final = len(str(INT_MAX))
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a caller wants recorded.
+
+    `request_digest` tells a retry from another request under the same idempotency key; `ref` is
+    what the entry is looked up by; `rows` are the row tree's leaves and `openings` the encrypted
+    openings, all stored beside the log. None of these four is part of the entry.
+    """
+
+    type: str
+    actor_id: str
+    data: Mapping[str, object]
+    event_time: str
+    event_time_granularity_ms: int = 1
+    clock_source: str = "system"
+    idempotency_key: str | None = None
+    request_digest: str | None = None
+    parents: tuple[int, ...] = ()
+    retention_class: str = "standard"
+    retain_until: str | None = None
+    regime_tags: tuple[str, ...] = ()
+    ref: str | None = None
+    rows: tuple[bytes, ...] = ()
+    openings: tuple[SealedOpening, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry read back: its body, and the exact bytes that were signed."""
+
+    body: dict[str, Any]
+    body_bytes: bytes
+    signature_text: str
+
+    @property
+    def signature(self) -> bytes:
+        """The 64 bytes of the signature."""
+        return base64.b64decode(self.signature_text)
+
+    @property
+    def message(self) -> bytes:
+        """What the signature is over."""
+        return signed_message(self.body_bytes)
+
+    @property
+    def type(self) -> str:
+        """The entry's type."""
+        return str(self.body["type"])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the type says beside the common fields."""
+        return dict(self.body["data"])
+
+
+# --- written ---------------------------------------------------------------------------------
+
+
+def check_draft(draft: Draft) -> None:
+    """Hold a draft against the grammar, before it is queued. Raises RecordError."""
+    body = _body(draft, origin="origin", producer="0" * 32, seq=0)
+    _check_body(body)
+    row_count = body["data"]["row_count"] if draft.type == "prediction" else 1
+    if len(draft.rows) != (row_count if row_count > 1 else 0):
+        raise RecordError("rows", f"{len(draft.rows)} row leaves beside a row_count of {row_count}")
+    if draft.rows:
+        root = root_of([leaf_hash(row) for row in draft.rows]).hex()
+        if root != draft.data[MANY_ROWS]:
+            raise RecordError(f"data.{MANY_ROWS}", f"the rows have root {root}")
+    if draft.request_digest is not None and (reason := HEX64(draft.request_digest)):
+        raise RecordError("request_digest", reason)
+    for opening in draft.openings:
+        if not 0 <= opening.row_index < row_count:
+            raise RecordError("openings", f"no row {opening.row_index}")
+
+
+def encode_body(draft: Draft, *, origin: str, producer: str, seq: int) -> bytes:
+    """The canonical body. Raises RecordError when its entry would exceed 65,535 bytes."""
+    body = canonical_bytes(_body(draft, origin=origin, producer=producer, seq=seq))
+    if len(body) + _ENVELOPE + _SEQ_DIGITS > ENTRY_MAX:
+        raise RecordError("entry", f"{len(body)} bytes of body do not fit in {ENTRY_MAX}")
+    return body
+
+
+def renumber(body: bytes, seq: int) -> bytes:
+    """The same body under another sequence number: cheap enough to do under the log's lock.
+
+    `seq` sorts before `type` alone, and a type holds no quote, so its place is found from behind.
+    """
+    start = body.rindex(b'"seq":') + len(b'"seq":')
+    end = body.index(b",", start)
+    return body[:start] + str(seq).encode() + body[end:]
+
+
+def signed_message(body: bytes) -> bytes:
+    """What an entry's signature is over."""
+    return SIGNED_TAG + body
+
+
+def assemble(body: bytes, signature: bytes) -> bytes:
+    """The entry of a body and its 64-byte signature."""
+    return _HEAD + body + _MIDDLE + base64.b64encode(signature) + _TAIL
+
+
+def _body(draft: Draft, *, origin: str, producer: str, seq: int) -> dict[str, Any]:
+    return {
+        "schema": ENTRY_SCHEMA,
+        "type": draft.type,
+        "origin": origin,
+        "producer": producer,
+        "seq": seq,
+        "actor_id": draft.actor_id,
+        "event_time": draft.event_time,
+        "event_time_granularity_ms": draft.event_time_granularity_ms,
+        "clock_source": draft.clock_source,
+        "idempotency_key": draft.idempotency_key,
+        "parents": list(draft.parents),
+        "retention_class": draft.retention_class,
+        "retain_until": draft.retain_until,
+        "regime_tags": list(draft.regime_tags),
+        "data": dict(draft.data),
+    }
+
+
+# --- read ------------------------------------------------------------------------------------
+
+
+def parse_entry(entry: bytes) -> Entry:
+    """Read an entry in full: layout, canonical form, grammar. The signature is not checked.
+
+    Raises RecordError, naming the field.
+    """
+    if len(entry) > ENTRY_MAX:
+        raise RecordError("entry", f"{len(entry)} bytes; at most {ENTRY_MAX}")
+    body_bytes = _slice(entry)
+    try:
+        signature_text = entry[_BODY_END + len(_MIDDLE) : -len(_TAIL)].decode("ascii")
+    except UnicodeDecodeError as error:
+        raise RecordError("sig", "is not ASCII") from error
+    signature = decode_base64(signature_text)
+    if signature is None or len(signature) != SIGNATURE_BYTES:
+        raise RecordError("sig", f"expected base64 of {SIGNATURE_BYTES} bytes")
+    try:
+        body = parse_canonical(body_bytes)
+    except CanonicalError as error:
+        raise RecordError("body", str(error)) from error
+    if not isinstance(body, dict):
+        raise RecordError("body", "expected an object")
+    _check_body(body)
+    return Entry(body, body_bytes, signature_text)
+
+
+def unsigned_body(entry: bytes) -> dict[str, Any]:
+    """The body of an entry, read without checking anything: for callers that judge no evidence."""
+    return dict(json.loads(_slice(entry)))
+
+
+def _slice(entry: bytes) -> bytes:
+    body = entry[len(_HEAD) : _BODY_END]
+    layout = entry[: len(_HEAD)], entry[_BODY_END : _BODY_END + len(_MIDDLE)], entry[-len(_TAIL) :]
+    if not body or layout != (_HEAD, _MIDDLE, _TAIL):
+        raise RecordError("entry", 'is not laid out {"body":...,"sig":"..."}')
+    return body
+
+
+def _check_body(body: Mapping[str, Any]) -> None:
+    check_fields(body, BODY, "body")
+    kind, data = body["type"], body["data"]
+    if kind == "prediction":
+        fields = _PREDICTION_OF_ONE if data.get("row_count") == 1 else _PREDICTION_OF_MANY
+    elif kind in DATA:
+        fields = DATA[kind]
+    else:
+        raise RecordError("type", f"{kind!r} is not an entry type of this release")
+    check_fields(data, fields, "data")
+
+
+def _only_row(value: object) -> str | None:
+    check_row(value, f"data.{ONE_ROW}")
+    return None if isinstance(value, dict) and value["row_index"] == 0 else "expected row 0"
+
+
+_PREDICTION_OF_ONE: Fields = {**DATA["prediction"], ONE_ROW: _only_row}
+_PREDICTION_OF_MANY: Fields = {**DATA["prediction"], MANY_ROWS: HEX64}
