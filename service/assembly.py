@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlmodel import SQLModel
-
-from ledger.keys import Role
 from ledger.log import Ledger
 from ledger.store import create_schema, open_engine
 from ledger.vault import Vault
+from sqlmodel import SQLModel
+
+from ledger.keys import Role
 from models.hub.store import BlobStore
 from service import signers
 from service.auth import KeyRing

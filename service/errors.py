@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response, current_app, request
@@ -107,7 +108,11 @@ def translate(error: Exception) -> ServiceError | None:
         return ServiceError(422, "input-refused", str(error), ((error.field, error.reason),))
     for kind, status, code in _TRANSLATIONS:
         if isinstance(error, kind):
-            headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+            headers = (
+                {"Retry-After": str(RETRY_AFTER_S)}
+                if status == HTTPStatus.SERVICE_UNAVAILABLE
+                else {}
+            )
             return ServiceError(status, code, str(error), headers=headers)
     return None
 
@@ -158,7 +163,7 @@ def install(app: Flask) -> None:
     def handle_any(error: Exception) -> Response:
         known = translate(error)
         if known is None:
-            current_app.logger.exception("unforeseen error on %s", request.path)
+            current_app.logger.error("unforeseen error on %s", request.path, exc_info=error)
             known = ServiceError(500, "internal", "an unforeseen error; nothing was answered")
         return problem(known)
 

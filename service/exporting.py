@@ -7,6 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from ledger.export import export
+
 from ledger.record import parse_entry
 
 if TYPE_CHECKING:

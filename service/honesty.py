@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ledger.log import Appended
+
     from service.assembly import Assembly
     from service.auditor.honesty import HonestyReport
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ledger.log import Appended
+
     from service.assembly import Assembly
 
 __all__ = ["LifecycleEvent", "LimitTerms", "approve", "promote", "publish", "set_limit", "withdraw"]
@@ -36,9 +37,7 @@ class LimitTerms:
     detector: str
 
 
-def publish(
-    assembly: Assembly, *, digest: str, provenance_digest: str, actor_id: str
-) -> Appended:
+def publish(assembly: Assembly, *, digest: str, provenance_digest: str, actor_id: str) -> Appended:
     """Record a model whose blobs are already stored."""
     manifest = assembly.inventory.manifest(digest)
     data = {
@@ -47,7 +46,9 @@ def publish(
         "version": manifest.version,
         "provenance_digest": provenance_digest,
     }
-    return _append(assembly, "model.published", data, actor_id, Role.PUBLISHER, manifest.name)
+    return _append(
+        assembly, "model.published", data, actor_id=actor_id, role=Role.PUBLISHER, ref=manifest.name
+    )
 
 
 def approve(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> Appended:
@@ -60,24 +61,28 @@ def approve(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> A
                 409, "same-person", f"{actor_id} published {digest}; another person must approve it"
             )
     data = {"model_digest": digest, "name": manifest.name, "reason": reason}
-    return _append(assembly, "model.approved", data, actor_id, Role.APPROVER, manifest.name)
+    return _append(
+        assembly, "model.approved", data, actor_id=actor_id, role=Role.APPROVER, ref=manifest.name
+    )
 
 
-def promote(
-    assembly: Assembly, *, digest: str, alias: str, reason: str, actor_id: str
-) -> Appended:
+def promote(assembly: Assembly, *, digest: str, alias: str, reason: str, actor_id: str) -> Appended:
     """Point an alias at an approved model."""
     assembly.inventory.catalog(fresh=True).resolve(digest)  # refuses unknown, unapproved, withdrawn
     name = assembly.inventory.manifest(digest).name
     data = {"model_digest": digest, "name": name, "alias": alias, "reason": reason}
-    return _append(assembly, "model.promoted", data, actor_id, Role.APPROVER, name)
+    return _append(
+        assembly, "model.promoted", data, actor_id=actor_id, role=Role.APPROVER, ref=name
+    )
 
 
 def withdraw(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> Appended:
     """Take a model out of use; it stays retrievable by digest for auditors."""
     name = assembly.inventory.manifest(digest).name
     data = {"model_digest": digest, "name": name, "reason": reason}
-    return _append(assembly, "model.withdrawn", data, actor_id, Role.APPROVER, name)
+    return _append(
+        assembly, "model.withdrawn", data, actor_id=actor_id, role=Role.APPROVER, ref=name
+    )
 
 
 def set_limit(assembly: Assembly, *, digest: str, terms: LimitTerms, actor_id: str) -> Appended:
@@ -95,13 +100,14 @@ def set_limit(assembly: Assembly, *, digest: str, terms: LimitTerms, actor_id: s
         "reason": None,
         "second_person": None,
     }
-    return _append(assembly, "limits", data, actor_id, Role.APPROVER, digest)
+    return _append(assembly, "limits", data, actor_id=actor_id, role=Role.APPROVER, ref=digest)
 
 
 def _append(
     assembly: Assembly,
     kind: str,
     data: Mapping[str, object],
+    *,
     actor_id: str,
     role: Role,
     ref: str,

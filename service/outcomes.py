@@ -6,8 +6,10 @@ entry it revises and why; the old one stays in the log for ever.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,9 +19,10 @@ from service.errors import FieldRefused, ServiceError
 from service.views import parse_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ledger.log import Appended
+
     from service.assembly import Assembly
     from service.auth import Identity
 
@@ -57,7 +60,9 @@ def record_outcomes(
             raise FieldRefused(f"{place}.prediction_id", "named twice in one request")
         seen.add(item.prediction_id)
         kind = _check(assembly, item, place)
-        drafts.append(_draft(assembly, item, kind, caller, idempotency_key, request_digest, position))
+        drafts.append(
+            _draft(assembly, item, kind, caller, idempotency_key, request_digest, position)
+        )
     key = assembly.signers[Role.OUTCOME_SOURCE]
     return assembly.ledger.append_many([(draft, key) for draft in drafts])
 
@@ -116,11 +121,10 @@ def _check_revision(assembly: Assembly, item: Observed, place: str) -> None:
 def _draft(
     assembly: Assembly,
     item: Observed,
+    *,
     kind: str,
     caller: Identity,
-    key: str | None,
-    digest: str | None,
-    position: int,
+    retry: tuple[str | None, str | None],
 ) -> Draft:
     leaf, row = parse_id(item.prediction_id)
     opening, _, committed = make_opening(0, {}, {"value": item.value}, os.urandom)
@@ -138,8 +142,8 @@ def _draft(
             "reason": item.reason,
         },
         event_time=assembly.now(),
-        idempotency_key=_item_key(key, position) if key else None,
-        request_digest=digest,
+        idempotency_key=retry[0],
+        request_digest=retry[1],
         parents=(leaf,),
         ref=item.prediction_id,
         openings=(sealed,),

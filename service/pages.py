@@ -6,6 +6,7 @@ show what the API would refuse, and cannot disagree with it.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ def read(path: str) -> dict[str, Any]:
     environ[INTERNAL] = g.get("identity") or _nobody()
     answer = Client(current_app._get_current_object()).open(environ)  # type: ignore[attr-defined]  # noqa: SLF001
     body = answer.get_json(silent=True)
-    if answer.status_code != 200 or not isinstance(body, dict):
+    if answer.status_code != HTTPStatus.OK or not isinstance(body, dict):
         raise dashboards.ReadError(answer.status_code, body or {"detail": "no JSON came back"})
     return body
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ledger.seal import RowTree
 
 from ledger.canonical import canonical_bytes
 from ledger.keys import Role
 from ledger.record import Draft, commit_field, make_opening, row_bytes, row_object
-from ledger.seal import RowTree
 from service.errors import FieldRefused
 from service.verification.policy import DEFAULT_POLICY
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ledger.log import Appended
+
     from ledger.record import SealedOpening
     from models.hub.catalog import ModelRef
     from models.runtime import Output, Predictor, Reason
@@ -158,6 +159,4 @@ def _encode(
 
 def _hex_inputs(predictor: Predictor, pattern: bytes) -> dict[str, str]:
     text = pattern.hex()
-    return {
-        name: text[8 * i : 8 * i + 8] for i, name in enumerate(predictor.feature_names)
-    }
+    return {name: text[8 * i : 8 * i + 8] for i, name in enumerate(predictor.feature_names)}

@@ -6,7 +6,7 @@ answer without recording.
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - pydantic evaluates the annotation
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict

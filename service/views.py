@@ -10,15 +10,16 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
-from ledger.record import parse_entry, parse_row
 from ledger.seal import RowTree
+
+from ledger.record import parse_entry, parse_row
 from service.errors import Missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ledger.record import Opening
     from ledger.receipt import Receipt
+    from ledger.record import Opening
     from service.assembly import Assembly
 
 NOT_INTEGERS = frozenset({"reason_codes", "caller_reference"})  # outputs committed as text

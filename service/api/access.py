@@ -63,9 +63,7 @@ class StrictJSON(DefaultJSONProvider):
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ANN401 - the base's type
         """Parse, refusing what two parsers could read differently."""
-        return json.loads(
-            s, object_pairs_hook=_unique, parse_constant=_no_constant, **kwargs
-        )
+        return json.loads(s, object_pairs_hook=_unique, parse_constant=_no_constant, **kwargs)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -72,7 +72,5 @@ def make_withdrawal(body: WithdrawRequest) -> Response:
 def make_limit(body: LimitRequest) -> Response:
     """Record the limit before the data it judges."""
     terms = LimitTerms(**body.model_dump(exclude={"model_digest"}))
-    done = set_limit(
-        assembly(), digest=body.model_digest, terms=terms, actor_id=caller().actor_id
-    )
+    done = set_limit(assembly(), digest=body.model_digest, terms=terms, actor_id=caller().actor_id)
     return jsonify({"leaf_index": done.index, "receipt": done.receipt.to_json()})

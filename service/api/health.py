@@ -55,9 +55,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.size = Gauge(
-            "assay_ledger_tree_size", "Entries in the log", registry=self.registry
-        )
+        self.size = Gauge("assay_ledger_tree_size", "Entries in the log", registry=self.registry)
 
 
 def install(app: Flask, metrics: Metrics) -> None:

@@ -131,9 +131,7 @@ def consistency(query: ConsistencyQuery) -> Response:
     if query.first > second:
         raise FieldRefused("first", f"{query.first} is past {second}")
     path = here.ledger.prove_consistency(query.first, second)
-    return jsonify(
-        {"first": query.first, "second": second, "path": [node.hex() for node in path]}
-    )
+    return jsonify({"first": query.first, "second": second, "path": [node.hex() for node in path]})
 
 
 @api.get("/entries", summary="Page through the log", responses={200: EntriesAnswer})
@@ -176,7 +174,7 @@ def entry(path: LeafPath) -> Response:
 @api.get("/export", summary="Everything an offline audit needs, as a tar")
 @needs(Scope.AUDITOR)
 def export() -> Response:
-    """Tiles, entries, rows, openings and model blobs; unpack and run `assay audit DIR --key VKEY`."""
+    """Tiles, entries, rows, openings, blobs: unpack, then `assay audit DIR --key VKEY`."""
     here = assembly()
     directory = export_house(here, here.settings.data_dir / "export")
     response = Response(
@@ -208,5 +206,3 @@ def _size(current: int, wanted: int | None, field: str) -> int:
 
 def _plain(text: str) -> Response:
     return Response(text, content_type="text/plain; charset=utf-8")
-
-

@@ -80,7 +80,8 @@ def drift(path: NamePath) -> Response:
     """The newest recorded drift measurements: they say that inputs moved, not that answers err."""
     here = assembly()
     digests = {
-        event.data["model_digest"] for event in here.inventory.catalog(fresh=True).history(path.name)
+        event.data["model_digest"]
+        for event in here.inventory.catalog(fresh=True).history(path.name)
     }
     if not digests:
         raise Missing(f"no model is called {path.name}", "GET /v1/models lists them")

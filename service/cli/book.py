@@ -45,6 +45,8 @@ def export(data_dir: Path | None) -> None:
     target = house.settings.data_dir / "export"
     with Progress(transient=True) as bar:
         task = bar.add_task("export", total=None)
-        export_house(house, target, lambda done, total: bar.update(task, completed=done, total=total))
+        export_house(
+            house, target, lambda done, total: bar.update(task, completed=done, total=total)
+        )
     click.echo(f"{house.ledger.size} entries in {target}; check them with:")
     click.echo(f"  assay audit {target} --key {house.settings.data_dir / 'log.vkey'}")

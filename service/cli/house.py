@@ -47,9 +47,7 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
     run(settings)
 
 
-@click.command(
-    epilog="Example: assay scheduler --data-dir house --once drift --once correctness"
-)
+@click.command(epilog="Example: assay scheduler --data-dir house --once drift --once correctness")
 @data_dir_option
 @click.option(
     "--once",

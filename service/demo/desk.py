@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -45,7 +46,7 @@ class Client:
                 if attempt == RETRIES - 1:
                     raise
                 continue
-            if answer.status_code != 503:
+            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
                 break
         return _json(answer)
 
@@ -81,7 +82,7 @@ class Client:
 
 def _json(answer: httpx.Response) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
-    if answer.status_code != 200:
+    if answer.status_code != HTTPStatus.OK:
         raise ServiceError(
             answer.status_code, "refused", f"{answer.request.url.path}: {body.get('detail', body)}"
         )

@@ -6,7 +6,6 @@ say which of thousands it was.
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,7 +43,7 @@ def flip_one_byte(copy: Path, *, leaf: int) -> Flip:
     data[offset] = ord("0") if before != ord("0") else ord("1")
     temporary = path.with_name(path.name + ".new")
     temporary.write_bytes(bytes(data))
-    os.replace(temporary, path)
+    temporary.replace(path)
     return Flip(str(path.relative_to(copy)), offset, leaf, before, data[offset])
 
 

@@ -20,8 +20,9 @@ class Narration:
 
     def __init__(self) -> None:
         wide = Console()
-        self.console = Console(width=min(wide.width, WIDTH) if wide.is_terminal else WIDTH,
-                               highlight=False)
+        self.console = Console(
+            width=min(wide.width, WIDTH) if wide.is_terminal else WIDTH, highlight=False
+        )
 
     def step(self, number: int, text: str) -> None:
         """A new step."""
@@ -62,7 +63,9 @@ class Narration:
 
     def quadrants(self, rows: Sequence[tuple[str, str, str, str]]) -> None:
         """The four quadrants: name, what happened, honest words, correct words."""
-        table = Table(title="The four quadrants", title_justify="left", expand=True, show_lines=True)
+        table = Table(
+            title="The four quadrants", title_justify="left", expand=True, show_lines=True
+        )
         for heading in ("", "What happened", "⬡ Honestly?", "◆ Correctly?"):
             table.add_column(heading)
         for row in rows:

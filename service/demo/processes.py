@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -71,7 +72,7 @@ def _wait_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> No
         if process.poll() is not None:
             break
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{address}/readyz", timeout=2).status_code == 200:
+            if httpx.get(f"{address}/readyz", timeout=2).status_code == HTTPStatus.OK:
                 return
         time.sleep(0.1)
     tail = log.read_text(errors="replace")[-600:]
