@@ -49,22 +49,37 @@ def record_outcomes(
     request_digest: str | None,
 ) -> list[Appended]:
     """Append one entry per outcome. Raises, with none recorded, when any is refused."""
-    replies = _already(assembly, observed, idempotency_key, request_digest)
-    if replies is not None:
-        return replies
-    seen: set[str] = set()
-    drafts = []
-    for position, item in enumerate(observed):
-        place = f"outcomes.{position}"
-        if item.prediction_id in seen:
-            raise FieldRefused(f"{place}.prediction_id", "named twice in one request")
-        seen.add(item.prediction_id)
-        kind = _check(assembly, item, place)
-        drafts.append(
-            _draft(assembly, item, kind, caller, idempotency_key, request_digest, position)
-        )
     key = assembly.signers[Role.OUTCOME_SOURCE]
-    return assembly.ledger.append_many([(draft, key) for draft in drafts])
+    with _one_at_a_time(assembly):
+        replies = _already(assembly, observed, idempotency_key, request_digest)
+        if replies is not None:
+            return replies
+        seen: set[str] = set()
+        drafts = []
+        for position, item in enumerate(observed):
+            place = f"outcomes.{position}"
+            if item.prediction_id in seen:
+                raise FieldRefused(f"{place}.prediction_id", "named twice in one request")
+            seen.add(item.prediction_id)
+            kind = _check(assembly, item, place)
+            item_key = _item_key(idempotency_key, position) if idempotency_key else None
+            drafts.append(
+                _draft(assembly, item, kind=kind, caller=caller, retry=(item_key, request_digest))
+            )
+        return assembly.ledger.append_many([(draft, key) for draft in drafts])
+
+
+@contextmanager
+def _one_at_a_time(assembly: Assembly) -> Iterator[None]:
+    """Look and append as one act, over every thread and process of this house.
+
+    Without it two reporters could both find no outcome and both record a first one. The lock is
+    the file's, so it ends with its holder.
+    """
+    path = assembly.settings.data_dir / "outcomes.lock"
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _item_key(key: str, position: int) -> str:
