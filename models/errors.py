@@ -1,0 +1,122 @@
+"""Every error of this package. The constructor takes the facts and writes the sentence.
+
+One root, `ModelError`. Nothing here knows HTTP or exit codes.
+"""
+
+from __future__ import annotations
+
+
+class ModelError(Exception):
+    """Root of every error of this package."""
+
+
+# --- which model -----------------------------------------------------------------------------
+
+
+class UnknownModel(ModelError):
+    """No such name, alias or digest was published."""
+
+    def __init__(self, ref: str, reason: str = "nothing was published under it") -> None:
+        super().__init__(f"model {ref}: {reason}")
+        self.ref = ref
+        self.reason = reason
+
+
+class BlobMissing(UnknownModel):
+    """The store holds no bytes under a digest."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(digest, "the store holds no such blob")
+
+
+class NotApproved(ModelError):
+    """A model was published, and nobody else has approved it."""
+
+    def __init__(self, name: str, digest: str) -> None:
+        super().__init__(f"model {name}: {digest} is published but not approved")
+        self.name = name
+        self.digest = digest
+
+
+class Withdrawn(ModelError):
+    """A model was taken out of use."""
+
+    def __init__(self, name: str, digest: str, leaf: int) -> None:
+        super().__init__(f"model {name}: {digest} was withdrawn by entry {leaf}")
+        self.name = name
+        self.digest = digest
+        self.leaf = leaf
+
+
+# --- its bytes -------------------------------------------------------------------------------
+
+
+class DigestMismatch(ModelError):
+    """Bytes do not hash to the digest they were asked for by."""
+
+    def __init__(self, what: str, *, expected: str, got: str) -> None:
+        super().__init__(f"{what}: expected {expected}, got {got}")
+        self.what = what
+        self.expected = expected
+        self.got = got
+
+
+class ManifestRefused(ModelError):
+    """A manifest breaks its grammar."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"manifest, {field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class ArtifactRefused(ModelError):
+    """A model's bytes are malformed, or of a kind whose arithmetic is not exact here."""
+
+    def __init__(self, form: str, reason: str) -> None:
+        super().__init__(f"{form} artifact: {reason}")
+        self.form = form
+        self.reason = reason
+
+
+class SelfTestFailed(ModelError):
+    """A loaded model does not repeat a vector of its own manifest."""
+
+    def __init__(self, vector: int, output: str, *, expected: object, got: object) -> None:
+        super().__init__(f"self-test vector {vector}, {output}: expected {expected}, got {got}")
+        self.vector = vector
+        self.output = output
+        self.expected = expected
+        self.got = got
+
+
+class ProvenanceRefused(ModelError):
+    """A provenance envelope is malformed, unsigned, or about something else."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"provenance: {reason}")
+        self.reason = reason
+
+
+# --- its inputs ------------------------------------------------------------------------------
+
+
+class InputRefused(ModelError):
+    """A feature's value cannot be used. The message never repeats the value: it may be personal."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+# --- training --------------------------------------------------------------------------------
+
+
+class DataUnavailable(ModelError):
+    """A training data set is missing, or is not the one that was expected."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"data set {name}: {reason}")
+        self.name = name
+        self.reason = reason

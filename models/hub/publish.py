@@ -1,0 +1,53 @@
+"""Publishing: artifacts first, then the manifest that names them, then the signed statement.
+
+What comes out are two digests. Recording them, and letting the model run, is somebody else's act.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.errors import DigestMismatch, ManifestRefused
+from models.hub.canonical import digest_of
+from models.hub.manifest import Manifest
+from models.hub.provenance import seal_envelope, statement_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.hub.provenance import Sign
+    from models.hub.store import BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A trained model, ready to publish: its manifest and every blob that the manifest names."""
+
+    manifest: Manifest
+    blobs: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The model's digest and the digest of its signed statement."""
+
+    digest: str
+    provenance_digest: str
+
+
+def publish(store: BlobStore, package: Package, *, key_id: str, sign: Sign) -> Published:
+    """Store a package and a statement signed by the publisher."""
+    manifest = Manifest.parse(package.manifest.to_bytes())  # what cannot be read is not published
+    wanted = {output.artifact for output in manifest.outputs}
+    wanted.add(manifest.training.reference_digest)
+    for digest in sorted(wanted):
+        if digest not in package.blobs:
+            raise ManifestRefused("package", f"{digest} is named and not included")
+        got = digest_of(package.blobs[digest])
+        if got != digest:
+            raise DigestMismatch("package blob", expected=digest, got=got)
+        store.put(package.blobs[digest])
+    store.put(manifest.to_bytes())
+    envelope = seal_envelope(statement_bytes(manifest), key_id=key_id, sign=sign)
+    return Published(digest=manifest.digest, provenance_digest=store.put(envelope))

@@ -1,0 +1,71 @@
+"""Blobs by SHA-256: manifests, artifacts, envelopes, reports. Reading checks the digest.
+
+A blob is written to a temporary file, synced and renamed, so a crash leaves a whole blob or none.
+Nothing is ever overwritten or removed here.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from models.errors import ArtifactRefused, BlobMissing, DigestMismatch
+from models.hub.canonical import DIGEST, digest_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BLOB_MAX: Final = 64 << 20  # bytes; far above any reference artifact, below what hurts a server
+
+
+class BlobStore:
+    """A directory of files named by the 64 hex digits of their digest."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def put(self, data: bytes) -> str:
+        """Store bytes durably; returns their digest. Storing twice changes nothing."""
+        if len(data) > BLOB_MAX:
+            raise ArtifactRefused("blob", f"{len(data)} bytes; at most {BLOB_MAX}")
+        digest = digest_of(data)
+        if self.has(digest):
+            return digest
+        self._directory.mkdir(parents=True, exist_ok=True)
+        target = self._path(digest)
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        with draft.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+        self._sync_directory()
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of a digest. Raises BlobMissing, or DigestMismatch when the file changed."""
+        try:
+            data = self._path(digest).read_bytes()
+        except FileNotFoundError as error:
+            raise BlobMissing(digest) from error
+        got = digest_of(data)
+        if got != digest:
+            raise DigestMismatch("stored blob", expected=digest, got=got)
+        return data
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a file under the digest; its bytes are not read."""
+        return self._path(digest).is_file()
+
+    def _path(self, digest: str) -> Path:
+        if not DIGEST.fullmatch(digest):
+            raise BlobMissing(digest[:80])
+        return self._directory / digest.removeprefix("sha256:")
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

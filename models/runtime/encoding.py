@@ -1,0 +1,97 @@
+"""A request's values as float32, and recorded bit patterns back: one meaning for one input.
+
+Values are recorded as the 8 hex digits of their float32 pattern, big-endian. There is one pattern
+for "missing", 7fc00000, and zero has no sign. Infinities, fractions where whole numbers belong,
+values outside the manifest's bounds and unknown names are refused, never repaired.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from array import array
+from typing import TYPE_CHECKING, Final
+
+from models.errors import InputRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.hub.manifest import Feature
+
+MISSING: Final = "7fc00000"
+NAME_SHOWN: Final = 80  # characters of an unknown name that an error repeats
+_ABSENT: Final = object()
+
+
+class Encoder:
+    """The features of one model, in order."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self.names = tuple(feature.name for feature in features)
+        self.largest = tuple(
+            float(max(abs(feature.minimum), abs(feature.maximum))) for feature in features
+        )
+        self.may_miss = any(feature.missing for feature in features)
+        self._features = tuple(features)
+        self._known = frozenset(self.names)
+
+    def encode(self, row: Mapping[str, object]) -> list[float]:
+        """A request's row as float32 values, NaN where a value is missing.
+
+        Raises InputRefused with the name of the feature.
+        """
+        self._refuse_unknown(row)
+        values = [
+            self._value(feature, row.get(feature.name, _ABSENT)) for feature in self._features
+        ]
+        # array("f") rounds to the nearest float32; adding zero turns -0.0 into 0.0.
+        return [value + 0.0 for value in array("f", values)]
+
+    def decode(self, texts: Mapping[str, str]) -> list[float]:
+        """A recorded row as float32 values. Accepts exactly what `encode` can produce."""
+        self._refuse_unknown(texts)
+        return [self._pattern(feature, texts.get(feature.name)) for feature in self._features]
+
+    def _refuse_unknown(self, row: Mapping[str, object]) -> None:
+        for name in row:
+            if name not in self._known:
+                raise InputRefused(str(name)[:NAME_SHOWN], "is not a feature of this model")
+
+    def _value(self, feature: Feature, value: object) -> float:
+        if value is None:
+            if feature.missing:
+                return math.nan
+            raise InputRefused(feature.name, "may not be missing")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            if value is _ABSENT:
+                raise InputRefused(feature.name, "is required")
+            raise InputRefused(feature.name, "expected a number")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputRefused(feature.name, "must be finite")
+        _check(feature, value)
+        return float(value)
+
+    def _pattern(self, feature: Feature, text: str | None) -> float:
+        if text is None:
+            raise InputRefused(feature.name, "is not recorded")
+        if text == MISSING and feature.missing:
+            return math.nan
+        try:
+            value: float = struct.unpack(">f", bytes.fromhex(text))[0]
+        except (ValueError, struct.error) as error:
+            raise InputRefused(feature.name, "is not a pattern of 8 hex digits") from error
+        if not math.isfinite(value):
+            raise InputRefused(feature.name, "must be finite")
+        if struct.pack(">f", value + 0.0).hex() != text:
+            raise InputRefused(feature.name, "is not the one pattern of its value")
+        _check(feature, value)
+        return value
+
+
+def _check(feature: Feature, value: float) -> None:
+    if not feature.minimum <= value <= feature.maximum:
+        bounds = f"{feature.minimum} to {feature.maximum}"
+        raise InputRefused(feature.name, f"must be from {bounds}")
+    if feature.type == "integer" and value != int(value):
+        raise InputRefused(feature.name, "must be a whole number")
