@@ -1,0 +1,160 @@
+"""The honesty report as its card and panels need it. Knows nothing of the correctness report.
+
+The report counts verdicts up to one checkpoint. Nothing is recomputed here: a verdict printed on a
+page is the report's own, and the card's is the worst of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from dashboards.words import sentence, texts, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COMPARISONS: Final = (
+    ("bit_exact", "Bit-exact"),
+    ("within_tolerance", "Within declared tolerance"),
+    ("different", "Different"),
+    ("erased", "Erased"),
+    ("not_replayable", "Not replayable"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One kind of check with its verdict and what was counted."""
+
+    name: str
+    verdict: str
+    detail: str
+    counts: tuple[tuple[str, Any], ...]
+
+    @property
+    def state(self) -> str:
+        """How the mark is drawn."""
+        return verdict(self.verdict)[0]
+
+    @property
+    def word(self) -> str:
+        """What the verdict is called."""
+        return verdict(self.verdict)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Executions:
+    """One model's recorded executions, run again and compared."""
+
+    digest: str
+    verdict: str
+    counts: Mapping[str, int]
+
+    @property
+    def state(self) -> str:
+        """How the mark is drawn."""
+        return verdict(self.verdict)[0]
+
+    @property
+    def word(self) -> str:
+        """What the verdict is called."""
+        return verdict(self.verdict)[1]
+
+    @property
+    def rows(self) -> int:
+        """Every row of the model, run again or not."""
+        return sum(self.counts.values())
+
+    @property
+    def lines(self) -> list[tuple[str, int]]:
+        """Words and counts, bit-exact first; what did not occur is left out."""
+        known = [(word, self.counts.get(name, 0)) for name, word in COMPARISONS]
+        names = {name for name, _ in COMPARISONS}
+        more = [(sentence(k), n) for k, n in self.counts.items() if k not in names]
+        return [(word, n) for word, n in known + more if n]
+
+
+@dataclass(frozen=True, slots=True)
+class HonestyView:
+    """The report, with the entry it is recorded at."""
+
+    leaf: int
+    issued_at: str
+    silent_on: tuple[str, ...]
+    log: Mapping[str, Any]
+    policy_digest: str
+    checks: tuple[Check, ...]
+    executions: tuple[Executions, ...]
+    findings: tuple[Mapping[str, Any], ...]
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict among checks and executions; no verdict at all is NOT_CHECKED."""
+        found = {c.verdict for c in self.checks} | {e.verdict for e in self.executions}
+        if "FAILED" in found or self.findings:
+            return "FAILED"
+        return "VERIFIED" if found == {"VERIFIED"} else "NOT_CHECKED"
+
+    @property
+    def state(self) -> str:
+        """How the card's mark is drawn."""
+        return verdict(self.verdict)[0]
+
+    @property
+    def word(self) -> str:
+        """The card's word."""
+        return verdict(self.verdict)[1]
+
+    @property
+    def failed(self) -> int:
+        """How many checks failed."""
+        return sum(c.verdict == "FAILED" for c in self.checks)
+
+    @property
+    def tree_size(self) -> Any:  # noqa: ANN401 - printed as it came
+        """The number of entries the report speaks of."""
+        return self.log.get("tree_size", self.log.get("size"))
+
+    def of(self, digests: Sequence[str]) -> Executions | None:
+        """Executions of the first of these digests that the report knows."""
+        found = {e.digest: e for e in self.executions}
+        return next((found[d] for d in digests if d in found), None)
+
+
+def read_report(answer: Mapping[str, Any]) -> HonestyView:
+    """The view of what GET /v1/reports/honesty answers."""
+    report = answer["report"]
+    return HonestyView(
+        leaf=answer["leaf_index"],
+        issued_at=answer["issued_at"],
+        silent_on=texts(report.get("says_nothing_on")),
+        log=report.get("log") or {},
+        policy_digest=report.get("policy_digest") or "",
+        checks=tuple(_check(item) for item in report.get("checks") or ()),
+        executions=tuple(_executions(item) for item in report.get("executions") or ()),
+        findings=tuple(report.get("findings") or ()),
+    )
+
+
+def _check(item: Mapping[str, Any]) -> Check:
+    counts = item.get("counts")
+    if not isinstance(counts, dict):
+        counts = {k: v for k, v in item.items() if isinstance(v, int) and not isinstance(v, bool)}
+    return Check(
+        name=str(item.get("check") or item.get("name") or ""),
+        verdict=str(item.get("verdict") or "NOT_CHECKED"),
+        detail=str(item.get("detail") or item.get("reason") or ""),
+        counts=tuple(counts.items()),
+    )
+
+
+def _executions(item: Mapping[str, Any]) -> Executions:
+    counts = item.get("counts")
+    if not isinstance(counts, dict):
+        counts = {name: item[name] for name, _ in COMPARISONS if name in item}
+    return Executions(
+        digest=item["model_digest"],
+        verdict=str(item.get("verdict") or "NOT_CHECKED"),
+        counts=counts,
+    )

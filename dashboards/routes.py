@@ -1,0 +1,141 @@
+"""Which page reads which paths of the API. Rendering only: no page decides anything.
+
+|page|reads|
+|---|---|
+|`/`|`/v1/models`, both newest reports, `/v1/ledger`|
+|`/models/<name>`|`/v1/models/<name>`, both newest reports, `/v1/models/<name>/drift`|
+|`/ledger`, `/ledger/entries/<n>`|`/v1/ledger`, `/v1/ledger/entries`, `/v1/ledger/entries/<n>`|
+|`/predictions/<id>`|`/v1/predictions/<id>`|
+|`/docs`|`/openapi.json`|
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, abort, redirect, request
+from werkzeug.exceptions import HTTPException
+
+from dashboards import correctness, honesty, openapi
+from dashboards.reading import Part, Problem, ReadError, part, segment
+from dashboards.render import ASSETS, guard, page, render_error, static_file
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as WerkzeugResponse
+
+    from dashboards.correctness import CorrectnessView
+    from dashboards.honesty import HonestyView
+    from dashboards.reading import Read
+
+PAGE_ENTRIES = 50  # lines of the ledger on one page: two screens
+ROWS_SHOWN = 200  # rows of one request on its page; every row has a page of its own
+_ID = re.compile(r"[0-9]{1,15}(\.[0-9]{1,5})?")
+
+
+def blueprint(read: Read) -> Blueprint:
+    """Every page, rendered from what `read(path)` returns. `read` raises ReadError."""
+    pages = Blueprint("dashboards", __name__)
+    for rule, endpoint, view in (
+        ("/", "overview", _overview),
+        ("/models/<name>", "model", _model),
+        ("/ledger", "ledger", _ledger),
+        ("/ledger/entries/<int:leaf>", "entry", _entry),
+        ("/predictions/<prediction_id>", "prediction", _prediction),
+        ("/docs", "docs", _docs),
+    ):
+        pages.add_url_rule(rule, endpoint, partial(view, read))
+    pages.add_url_rule("/find", "find", partial(_find))
+    pages.add_url_rule(f"{ASSETS}/<name>", "static", partial(_static))
+    pages.register_error_handler(ReadError, _refused)
+    pages.register_error_handler(HTTPException, _http_error)
+    pages.after_request(guard)
+    return pages
+
+
+def _overview(read: Read) -> Response:
+    catalog = read("/v1/models")
+    return page(
+        "overview.html",
+        models=catalog["models"],
+        log=part(read, "/v1/ledger"),
+        **_reports(read),
+    )
+
+
+def _model(read: Read, name: str) -> Response:
+    path = f"/v1/models/{segment(name)}"
+    model = read(path)
+    digests = [model["aliases"][a] for a in sorted(model["aliases"], key=lambda a: a != "champion")]
+    digests += [v["model_digest"] for v in reversed(model["versions"])]
+    return page(
+        "model.html",
+        model=model,
+        digests=digests,
+        drift=part(read, f"{path}/drift"),
+        **_reports(read),
+    )
+
+
+def _ledger(read: Read) -> Response:
+    before = request.args.get("before", type=int)
+    start = "" if before is None else f"&first={before}"
+    entries = read(f"/v1/ledger/entries?newest=true&limit={PAGE_ENTRIES}{start}")
+    return page(
+        "ledger.html",
+        log=read("/v1/ledger"),
+        entries=entries["entries"],
+        size=entries["tree_size"],
+        step=PAGE_ENTRIES,
+    )
+
+
+def _entry(read: Read, leaf: int) -> Response:
+    found = read(f"/v1/ledger/entries/{leaf}")
+    return page("entry.html", found=found, body=found["entry"]["body"])
+
+
+def _prediction(read: Read, prediction_id: str) -> Response:
+    found = read(f"/v1/predictions/{segment(prediction_id)}")
+    rows = found["rows"][:ROWS_SHOWN]
+    return page("prediction.html", found=found, rows=rows, more=len(found["rows"]) - len(rows))
+
+
+def _docs(read: Read) -> Response:
+    api = openapi.lay_out(read("/openapi.json"))
+    return page("docs.html", api=api, base=request.url_root.rstrip("/"))
+
+
+def _find() -> WerkzeugResponse:
+    """Send whoever typed a leaf or a row id to its page."""
+    wanted = request.args.get("id", "").strip()
+    if not _ID.fullmatch(wanted):
+        detail = "Type the number of an entry, such as 17, or a row of a prediction, such as 17.3."
+        return render_error(Problem(404, "No such number", detail))
+    return redirect(f"/predictions/{wanted}" if "." in wanted else f"/ledger/entries/{wanted}")
+
+
+def _static(name: str) -> Response:
+    return static_file(name) or abort(404)
+
+
+def _reports(read: Read) -> dict[str, HonestyView | CorrectnessView | Part | None]:
+    """Both newest reports, each read and laid out by its own module."""
+    honest = part(read, "/v1/reports/honesty")
+    correct = part(read, "/v1/reports/correctness")
+    return {
+        "honesty": honesty.read_report(honest.body) if honest.body else None,
+        "honesty_part": honest,
+        "correctness": correctness.read_report(correct.body) if correct.body else None,
+        "correctness_part": correct,
+    }
+
+
+def _refused(error: ReadError) -> Response:
+    return render_error(Problem.of(error))
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    return render_error(Problem(status, error.name, error.description or error.name))
