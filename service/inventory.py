@@ -46,6 +46,7 @@ class Inventory:
         self._read_at = float("-inf")
         self._predictors: dict[str, Predictor] = {}
         self._manifests: dict[str, Manifest] = {}
+        self._refused: set[tuple[str, str]] = set()
 
     def catalog(self, *, fresh: bool = False) -> Catalog:
         """The catalog as of the log's head; at most `REFRESH_S` old unless `fresh`."""
@@ -111,6 +112,11 @@ class Inventory:
         self._read_at = time.monotonic()
 
     def _record_refusal(self, digest: str, error: ModelError) -> None:
+        """Once per process and cause: a caller that keeps asking must not fill the log."""
+        cause = (digest, type(error).__name__)
+        if cause in self._refused:
+            return
+        self._refused.add(cause)
         draft = Draft(
             type="refusal",
             actor_id="house:producer",

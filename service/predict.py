@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ledger.seal import RowTree
+from models.errors import InputRefused
+from models.runtime.predictor import recorded
 
-from ledger.canonical import canonical_bytes
 from ledger.keys import Role
 from ledger.record import Draft, commit_field, make_opening, row_bytes, row_object
 from service.errors import FieldRefused
@@ -95,7 +96,7 @@ def record(assembly: Assembly, ask: Ask, ref: ModelRef, rows: Sequence[Row]) -> 
     openings: list[SealedOpening] = []
     reference_commitment: str | None = None
     for index, row in enumerate(rows):
-        outputs = recorded_outputs(row)
+        outputs = recorded(row.output, row.reasons)
         opening, inputs_committed, outputs_committed = make_opening(
             index, row.inputs, outputs, os.urandom
         )
@@ -136,20 +137,9 @@ def record(assembly: Assembly, ask: Ask, ref: ModelRef, rows: Sequence[Row]) -> 
     )
 
 
-def recorded_outputs(row: Row) -> dict[str, str]:
-    """What is committed of a row's outputs: each integer as text, and the reasons' codes."""
-    outputs = {name: str(value) for name, value in row.output.values.items()}
-    if row.reasons:
-        codes = [{"code": r.code, "contribution_q16": r.contribution_q16} for r in row.reasons]
-        outputs["reason_codes"] = canonical_bytes(codes).decode()
-    return outputs
-
-
 def _encode(
     predictor: Predictor, row: Mapping[str, object], index: int, count: int
 ) -> Sequence[float]:
-    from models.errors import InputRefused  # noqa: PLC0415 - one use, kept beside it
-
     try:
         return predictor.encode(row)
     except InputRefused as error:
