@@ -28,9 +28,15 @@ class Check:
     """One kind of check with its verdict and what was counted."""
 
     name: str
+    claim: str
     verdict: str
     detail: str
-    counts: tuple[tuple[str, Any], ...]
+    counts: Mapping[str, int]
+
+    @property
+    def idle(self) -> bool:
+        """Nothing of its kind is in the log, so there was nothing to look at."""
+        return self.verdict == "NOT_CHECKED" and not any(self.counts.values()) and not self.detail
 
     @property
     def state(self) -> str:
@@ -40,7 +46,7 @@ class Check:
     @property
     def word(self) -> str:
         """What the verdict is called."""
-        return verdict(self.verdict)[1]
+        return "Nothing to check" if self.idle else verdict(self.verdict)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +96,10 @@ class HonestyView:
 
     @property
     def verdict(self) -> str:
-        """The worst verdict among checks and executions; no verdict at all is NOT_CHECKED."""
-        found = {c.verdict for c in self.checks} | {e.verdict for e in self.executions}
-        if "FAILED" in found or self.findings:
+        """The worst verdict among checks that had anything to look at, and executions."""
+        found = {c.verdict for c in self.checks if not c.idle}
+        found |= {e.verdict for e in self.executions}
+        if "FAILED" in found:
             return "FAILED"
         return "VERIFIED" if found == {"VERIFIED"} else "NOT_CHECKED"
 
@@ -107,14 +114,21 @@ class HonestyView:
         return verdict(self.verdict)[1]
 
     @property
-    def failed(self) -> int:
-        """How many checks failed."""
-        return sum(c.verdict == "FAILED" for c in self.checks)
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(c for c in self.checks if c.verdict == "FAILED")
+
+    @property
+    def first(self) -> Mapping[str, Any] | None:
+        """The first finding of a failure; findings of what was left unchecked come after."""
+        left = {c.name for c in self.checks if c.verdict != "FAILED"}
+        ranked = sorted(self.findings, key=lambda f: f.get("check") in left)
+        return ranked[0] if ranked else None
 
     @property
     def tree_size(self) -> Any:  # noqa: ANN401 - printed as it came
         """The number of entries the report speaks of."""
-        return self.log.get("tree_size", self.log.get("size"))
+        return self.log.get("tree_size")
 
     def of(self, digests: Sequence[str]) -> Executions | None:
         """Executions of the first of these digests that the report knows."""
@@ -138,23 +152,18 @@ def read_report(answer: Mapping[str, Any]) -> HonestyView:
 
 
 def _check(item: Mapping[str, Any]) -> Check:
-    counts = item.get("counts")
-    if not isinstance(counts, dict):
-        counts = {k: v for k, v in item.items() if isinstance(v, int) and not isinstance(v, bool)}
     return Check(
-        name=str(item.get("check") or item.get("name") or ""),
-        verdict=str(item.get("verdict") or "NOT_CHECKED"),
-        detail=str(item.get("detail") or item.get("reason") or ""),
-        counts=tuple(counts.items()),
+        name=str(item["check"]),
+        claim=str(item.get("claim") or ""),
+        verdict=str(item["verdict"]),
+        detail=str(item.get("detail") or ""),
+        counts=item.get("counts") or {},
     )
 
 
 def _executions(item: Mapping[str, Any]) -> Executions:
-    counts = item.get("counts")
-    if not isinstance(counts, dict):
-        counts = {name: item[name] for name, _ in COMPARISONS if name in item}
     return Executions(
         digest=item["model_digest"],
-        verdict=str(item.get("verdict") or "NOT_CHECKED"),
-        counts=counts,
+        verdict=str(item["verdict"]),
+        counts=item.get("counts") or {},
     )

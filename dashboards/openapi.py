@@ -11,6 +11,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -256,9 +257,9 @@ def _curl(
         value = _sample(document, given.get("schema") or {}, str(given.get("name")))
         if given.get("in") == "path":
             for form in (f"{{{given['name']}}}", f"<{given['name']}>"):
-                path = path.replace(form, str(value))
+                path = path.replace(form, quote(str(value), safe="@:"))
         elif given.get("in") == "query" and given.get("required"):
-            query.append(f"{given['name']}={value}")
+            query.append(f"{given['name']}={quote(str(value), safe='@:')}")
     address = path + ("?" + "&".join(query) if query else "")
     lines = [f'curl -sS{"" if method == "get" else f" -X {method.upper()}"} "$ASSAY_URL{address}"']
     if signed:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.exceptions import HTTPException
 
-from dashboards import correctness, honesty, openapi
+from dashboards import correctness, drift, honesty, openapi
 from dashboards.reading import Part, Problem, ReadError, part, segment
 from dashboards.render import ASSETS, guard, page, render_error, static_file
 
@@ -69,11 +69,14 @@ def _model(read: Read, name: str) -> Response:
     model = read(path)
     digests = [model["aliases"][a] for a in sorted(model["aliases"], key=lambda a: a != "champion")]
     digests += [v["model_digest"] for v in reversed(model["versions"])]
+    moved = part(read, f"{path}/drift")
     return page(
         "model.html",
         model=model,
         digests=digests,
-        drift=part(read, f"{path}/drift"),
+        drift_part=moved,
+        drift=drift.lay_out(moved.body or {}),
+        drift_columns=drift.COLUMNS,
         **_reports(read),
     )
 

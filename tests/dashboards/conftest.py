@@ -1,0 +1,149 @@
+"""A house in JSON: what the API would answer, and the pages over it, with no service behind them.
+
+`house.answers` maps a path to a body or a ReadError; a test changes what it needs and asks for a
+page. The shapes are those of service/api; a test of the service renders the same pages for real.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask
+
+import dashboards
+
+HERE = Path(__file__).parent
+
+
+def _load(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"dashboard_{name}", HERE / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+samples = _load("samples")
+VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
+
+
+@dataclass
+class House:
+    """Answers by path; entries page like the real route."""
+
+    answers: dict[str, Any] = field(default_factory=samples.house)
+    asked: list[str] = field(default_factory=list)
+
+    def read(self, path: str) -> dict[str, Any]:
+        self.asked.append(path)
+        parts = urlsplit(path)
+        if parts.path == "/v1/ledger/entries" and "/v1/ledger/entries" in self.answers:
+            return self._entries(parse_qs(parts.query))
+        found = self.answers.get(parts.path)
+        if found is None:
+            raise dashboards.ReadError(
+                404, {"title": "Not found", "detail": f"nothing at {parts.path}"}
+            )
+        if isinstance(found, dashboards.ReadError):
+            raise found
+        return found
+
+    def _entries(self, query: dict[str, list[str]]) -> dict[str, Any]:
+        held = self.answers["/v1/ledger/entries"]["entries"]
+        size, limit = len(held), int(query["limit"][0])
+        end = min(int(query.get("first", [str(size)])[0]), size)
+        return {"tree_size": size, "entries": held[max(end - limit, 0) : end][::-1]}
+
+
+class Page(HTMLParser):
+    """A page as a list of tags with their attributes and the text, checked to be well nested."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.source = text
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open, f"left open: {self._open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open[-1] == tag, f"</{tag}> closes <{self._open[-1]}>"
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
+        """Attributes of every such tag; `cls` asks for one class."""
+        cls = wanted.pop("cls", None)
+        return [
+            attrs
+            for name, attrs in self.tags
+            if name == tag
+            and all(attrs.get(key) == value for key, value in wanted.items())
+            and (cls is None or cls in (attrs.get("class") or "").split())
+        ]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+
+@dataclass
+class Site:
+    app: Flask
+    house: House
+
+    def response(self, path: str) -> Any:
+        return self.app.test_client().get(path)
+
+    def page(self, path: str, status: int = 200) -> Page:
+        answer = self.response(path)
+        assert answer.status_code == status, answer.get_data(as_text=True)[:2000]
+        return Page(answer.get_data(as_text=True))
+
+
+def make_app(house: House) -> Flask:
+    """The pages over a house, with a sign-in page as the service mounts it."""
+    app = Flask("pages", static_folder=None)
+    app.register_blueprint(dashboards.blueprint(house.read))
+    app.add_url_rule("/sign-in", "sign_in", lambda: dashboards.render_sign_in(None, "/ledger"))
+    app.add_url_rule("/openapi.json", "openapi", lambda: house.answers["/openapi.json"])
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    return app
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+@pytest.fixture
+def site(house: House) -> Site:
+    return Site(make_app(house), house)
+
+
+@pytest.fixture
+def sample() -> Any:
+    """The module that makes the sample JSON."""
+    return samples
+
+
