@@ -101,6 +101,21 @@ def test_signing_anew_neither_hides_an_alarm_nor_lends_the_new_limit_old_days(lo
     assert model(log)["standing"] == "alarm"
 
 
+def test_a_replaced_limit_does_not_judge_what_came_after_it(log):
+    log.sign("exceedances_990_250d", "4", "max")
+    log.trade_days(days())
+    log.sign("exceedances_990_250d", "20", "max")
+    log.trade_days(days(*range(9)), start=date(2010, 1, 1))
+    old, new = of(log, "exceedances_990_250d")
+    assert (old["standing"], new["standing"]) == ("no_alarm", "no_alarm")
+    assert (old["value"], new["value"]) == ("0", "9")
+
+
+def test_a_count_is_of_the_newest_250_days(log):
+    log.trade_days(days(1, 2, 3, 300, length=500))
+    assert of(log, "exceedances_990_250d")[0]["value"] == "1"
+
+
 def test_both_sides_of_one_metric_stand_side_by_side(credit_log):
     credit_log.sign("calibration_ratio", "0.8", "min")
     credit_log.sign("calibration_ratio", "1.2", "max")

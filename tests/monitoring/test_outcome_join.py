@@ -116,6 +116,13 @@ def test_with_a_horizon_an_early_label_waits():
     assert found.matured == 1
 
 
+def test_a_label_is_mature_on_the_day_the_horizon_ends():
+    rows = [row(1, as_of="2008-01-01")]
+    told = [outcome(1, 3, observed="2008-01-31")]
+    assert joined(rows, told, horizon_days=30).matured == 1
+    assert joined(rows, told, horizon_days=31).matured == 0
+
+
 def test_with_a_horizon_silence_past_it_is_unlabelled():
     rows = [row(1, as_of="2008-01-01"), row(2, as_of="2008-01-02")]
     found = joined(rows, [outcome(1, 3, observed="2008-06-01")], horizon_days=30)

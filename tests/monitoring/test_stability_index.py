@@ -43,6 +43,12 @@ def test_index_by_hand():
     assert psi.psi([50, 50], [75, 25], columns=1).value == pytest.approx(0.274653, abs=1e-6)
 
 
+def test_limit_by_hand():
+    # One degree of freedom, error rate .01 over 2 columns: chi-squared 7.8794, times 1/100 + 1/50.
+    found = psi.psi([50, 50], [25, 25], columns=2)
+    assert found.limit == pytest.approx(7.87944 * 0.03, abs=1e-5)
+
+
 def test_a_constant_column_has_nothing_to_drift():
     inner = psi.edges([1.0] * 50)
     assert psi.psi(psi.counts([1.0] * 50, inner), [9], columns=1).value == 0
