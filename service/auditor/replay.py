@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from service.auditor.bundle import Finding
 from service.verification.evidence import Verdict
@@ -50,13 +50,20 @@ class ModelRefused(Exception):
     """The model's bytes are there and must not be run: a digest or a test vector differs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Executed:
+class Executed(Protocol):
     """What the model answers when run again, as recorded texts; or why it refuses the inputs."""
 
-    outputs: Mapping[str, str]
-    decision: str
-    refused: str | None = None
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """By output name, as the texts that are committed to."""
+
+    @property
+    def decision(self) -> str:
+        """What follows from the outputs."""
+
+    @property
+    def refused(self) -> str | None:
+        """Why these inputs cannot be run; None when they were."""
 
 
 if TYPE_CHECKING:
@@ -177,7 +184,9 @@ def replay_bundle(
     for batch in waiting.values():
         _run(tally, batch)
     return Replay(
-        executions=tuple(Execution(digest, tally.counts[digest]) for digest in sorted(tally.counts)),
+        executions=tuple(
+            Execution(digest, tally.counts[digest]) for digest in sorted(tally.counts)
+        ),
         findings=tuple(sorted(tally.findings, key=lambda f: (f.leaf is None, f.leaf, f.subject))),
         failed=tally.failed,
         unavailable=tally.unavailable,

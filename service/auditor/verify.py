@@ -1,4 +1,4 @@
-"""What the log alone cannot show: was each execution allowed, and under whose names?
+"""What the log alone cannot show: whether each execution was allowed, and in whose name.
 
 The log's own check (ledger.verify) settles bytes, signatures, roots and sequences. This file holds
 what those bytes say against each other and against the policy, claim by claim:
@@ -64,6 +64,7 @@ class Check:
     failed: int
     unchecked: int
     asked: bool = True  # False when the auditor switched this check off
+    detail: str = ""  # what could not be looked at, and why
 
     @property
     def verdict(self) -> Verdict:
@@ -77,15 +78,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Every check in a fixed order, and the first findings in leaf order."""
+    """Every check that had a subject, in a fixed order; and the first findings in leaf order."""
 
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the checks that had anything to look at."""
-        return worst(check.verdict for check in self.checks if check.examined)
+        """The worst of the checks; NOT_CHECKED when there was nothing to look at."""
+        return worst(check.verdict for check in self.checks)
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class _Tally:
     examined: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     unchecked: Counter[str] = field(default_factory=Counter)
+    details: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def passed(self, check: str) -> None:
@@ -101,13 +103,16 @@ class _Tally:
     def fail(self, check: str, leaf: int, expected: str, got: str, subject: str) -> None:
         self.examined[check] += 1
         self.failed[check] += 1
-        self._keep(Finding(check=check, leaf=leaf, expected=expected, got=got, subject=subject))
+        if len(self.findings) < FINDINGS_KEPT:
+            self.findings.append(
+                Finding(check=check, leaf=leaf, expected=expected, got=got, subject=subject)
+            )
 
-    def leave(self, check: str, leaf: int, expected: str, got: str, subject: str) -> None:
-        """Could not be checked, and why: kept as a finding so that exit 2 explains itself."""
+    def leave(self, check: str, leaf: int, subject: str, why: str) -> None:
+        """Could not be checked: not a failure, so no finding; the first reason is kept."""
         self.examined[check] += 1
         self.unchecked[check] += 1
-        self._keep(Finding(check=check, leaf=leaf, expected=expected, got=got, subject=subject))
+        self.details.setdefault(check, f"leaf {leaf}, {subject}: {why}")
 
     def settle(
         self, check: str, leaf: int, expected: str, got: str, subject: str, *, holds: bool
@@ -117,15 +122,19 @@ class _Tally:
         else:
             self.fail(check, leaf, expected, got, subject)
 
-    def _keep(self, finding: Finding) -> None:
-        if len(self.findings) < FINDINGS_KEPT:
-            self.findings.append(finding)
-
     def result(self) -> Findings:
         return Findings(
             checks=tuple(
-                Check(name, claim, self.examined[name], self.failed[name], self.unchecked[name])
+                Check(
+                    check=name,
+                    claim=claim,
+                    examined=self.examined[name],
+                    failed=self.failed[name],
+                    unchecked=self.unchecked[name],
+                    detail=self.details.get(name, ""),
+                )
                 for name, claim in CLAIMS.items()
+                if self.examined[name]  # nothing to look at: nothing to say
             ),
             findings=tuple(
                 sorted(self.findings, key=lambda f: (f.leaf is None, f.leaf, f.check, f.subject))
@@ -155,7 +164,7 @@ def _check_manifest(tally: _Tally, bundle: Bundle, published: Lifecycle) -> None
     expected = f"name {published.name}, version {published.version}"
     data = bundle.blob(published.model_digest)
     if data is None:
-        tally.leave("manifest", published.leaf, expected, "not in the export", subject)
+        tally.leave("manifest", published.leaf, subject, "not in the export")
         return
     try:
         named = named_in(data, published.model_digest)
@@ -168,13 +177,12 @@ def _check_manifest(tally: _Tally, bundle: Bundle, published: Lifecycle) -> None
 
 def _check_provenance(tally: _Tally, bundle: Bundle, published: Lifecycle) -> None:
     subject = f"provenance {published.provenance_digest} of {published.model_digest}"
-    expected = f"an envelope signed by {published.signer}"
     data = bundle.blob(published.provenance_digest)
     if data is None:
-        tally.leave("provenance", published.leaf, expected, "not in the export", subject)
+        tally.leave("provenance", published.leaf, subject, "not in the export")
         return
     # The key that signed the publication, as introduced before it: no other publisher's will do.
-    key = bundle.keys.get(published.signer)
+    key = bundle.log.keys.get(published.signer)
     known = {key.key_id: key.public_key} if key and key.leaf < published.leaf else {}
     try:
         statement = open_envelope(data, known)
@@ -290,12 +298,14 @@ def _check_policy(tally: _Tally, prediction: Prediction, policy: Policy) -> None
     )
     # No signed record is passed: the log's own check verified every entry's signature already.
     result = appraise(Evidence(mode=prediction.mode, run=run), policy)
-    settled = {_APPRAISED[claim.claim]: claim for claim in result.claims if claim.claim in _APPRAISED}
+    settled = {
+        _APPRAISED[claim.claim]: claim for claim in result.claims if claim.claim in _APPRAISED
+    }
     for check in _APPRAISED.values():
         claim = settled.get(check)
         if claim is None:
-            told = f"mode {prediction.mode} settles it", "it does not"
-            tally.leave(check, prediction.leaf, *told, f"prediction {prediction.leaf}")
+            told = f"mode {prediction.mode} does not settle it"
+            tally.leave(check, prediction.leaf, f"prediction {prediction.leaf}", told)
             continue
         tally.settle(
             check,

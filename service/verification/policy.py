@@ -50,6 +50,10 @@ class Rule:
     environments: tuple[str, ...] = ()
     tolerances: Mapping[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.modes:  # elsewhere an empty list means any; here it would accept no evidence
+            raise PolicyError("modes", "accepts no mode, so no prediction could be made")
+
     def to_json(self) -> dict[str, object]:
         """The rule as plain JSON, lists sorted."""
         return {
@@ -98,7 +102,7 @@ def parse_policy(data: bytes) -> Policy:
     """
     try:
         value = parse_canonical(canonical_bytes(json.loads(data, object_pairs_hook=_pairs)))
-    except (ValueError, CanonicalError) as error:
+    except (ValueError, RecursionError, CanonicalError) as error:
         raise PolicyError("the file", f"is not JSON without floats: {error}") from error
     policy = _object(value, "top level", _POLICY_KEYS)
     if policy["schema"] != SCHEMA:
@@ -135,9 +139,11 @@ def _rule(value: object, where: str) -> Rule:
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
             raise PolicyError(f"{where}.tolerances.{name}", f"expected an integer >= 0: {limit!r}")
     modes = _texts(rule["modes"], f"{where}.modes")
-    if not modes:
-        raise PolicyError(f"{where}.modes", "accepts no mode, so no prediction could be made")
-    return Rule(modes, _texts(rule["environments"], f"{where}.environments"), tolerances)
+    environments = _texts(rule["environments"], f"{where}.environments")
+    try:
+        return Rule(modes, environments, tolerances)
+    except PolicyError as error:
+        raise PolicyError(f"{where}.{error.where}", error.reason) from error
 
 
 def _object(value: object, where: str, keys: set[str]) -> dict[str, object]:
@@ -157,4 +163,7 @@ def _text(value: object, where: str) -> str:
 def _texts(value: object, where: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise PolicyError(where, f"expected a list of texts, got {value!r}")
-    return tuple(sorted(_text(item, where) for item in value))
+    texts = sorted(_text(item, where) for item in value)
+    if len(set(texts)) != len(texts):
+        raise PolicyError(where, f"names something twice among {texts}")
+    return tuple(texts)

@@ -57,4 +57,5 @@ def appraise(evidence: Evidence, policy: Policy) -> AttestationResult:
     unknown = ClaimResult(
         Claim.MODE_ACCEPTED, Verdict.FAILED, f"one of {', '.join(MODES)}", evidence.mode
     )
-    return AttestationResult(evidence.mode, policy.digest, (unknown,), tuple(Claim))
+    rest = tuple(claim for claim in Claim if claim is not unknown.claim)
+    return AttestationResult(evidence.mode, policy.digest, (unknown,), rest)

@@ -1,0 +1,246 @@
+"""An export, read as claims about models, executions and outcomes' signers.
+
+The log's own offline check (`ledger.verify`) ran before; its result comes along. `read_bundle`
+walks the entries once and keeps what later steps compare: model lifecycle, predictions, who signed
+outcomes. Rows with their opened inputs are streamed afterwards, one entry bundle at a time.
+
+An entry that cannot be read here was named by the log's check already; it is passed over, so that
+an audit of a damaged export still says everything else it can.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.errors import LedgerError
+from ledger.grammar import ROWS_MAX
+from ledger.layout import blob_path, openings_path, rows_path
+from ledger.record import unsigned_body
+from ledger.tiles import TILE_WIDTH, split_bundle, tile_path, width_at
+from ledger.verify import Finding, KnownKey, LogFindings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ledger.layout import Source
+
+__all__ = [
+    "Bundle",
+    "Finding",
+    "KnownKey",
+    "Lifecycle",
+    "LogFindings",
+    "OutcomeSigner",
+    "Prediction",
+    "RecordedRow",
+    "read_bundle",
+]
+
+LIFECYCLE: Final = frozenset({"model.published", "model.approved", "model.withdrawn"})
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """A publication, approval or withdrawal. Version and provenance are a publication's alone."""
+
+    leaf: int
+    type: str
+    model_digest: str
+    name: str
+    actor: str
+    signer: str
+    version: str = ""
+    provenance_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a prediction entry says of itself; its rows are read apart."""
+
+    leaf: int
+    model_digest: str
+    model_name: str
+    policy_digest: str
+    environment_digest: str
+    mode: str
+    row_count: int
+    signer: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeSigner:
+    """Who signed an outcome. What came out is deliberately not here."""
+
+    leaf: int
+    signer: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRow:
+    """One executed row. `inputs` is None when its opening is not in the export."""
+
+    leaf: int
+    row_index: int
+    model_digest: str
+    model_name: str
+    inputs: Mapping[str, str] | None
+    outputs: Mapping[str, str]
+    decision: str
+    erased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A read export. Everything is in leaf order."""
+
+    source: Source
+    log: LogFindings
+    lifecycle: tuple[Lifecycle, ...]
+    predictions: tuple[Prediction, ...]
+    outcomes: tuple[OutcomeSigner, ...]
+
+    @property
+    def row_count(self) -> int:
+        """Rows recorded by all predictions."""
+        return sum(prediction.row_count for prediction in self.predictions)
+
+    def blob(self, digest: str) -> bytes | None:
+        """The bytes stored under a digest, not hashed here; None when they are not there."""
+        try:
+            return self.source.read(blob_path(digest))
+        except OSError:
+            return None
+
+    def rows(self) -> Iterator[RecordedRow]:
+        """Every recorded row with its opening, holding one entry bundle at a time."""
+        by_bundle: dict[int, list[Prediction]] = {}
+        for prediction in self.predictions:
+            by_bundle.setdefault(prediction.leaf // TILE_WIDTH, []).append(prediction)
+        for number, predictions in by_bundle.items():
+            yield from self._rows_of(number, predictions)
+
+    def _rows_of(self, number: int, predictions: list[Prediction]) -> Iterator[RecordedRow]:
+        bodies = dict(_bodies(self.source, number, self.log.tree_size))
+        many = _lines(self.source, rows_path(number), "row")
+        openings = _lines(self.source, openings_path(number), "opening")
+        for prediction in predictions:
+            leaf = prediction.leaf
+            one = prediction.row_count == 1
+            rows = {0: bodies[leaf]["data"]["row"]} if one else many.get(leaf, {})
+            opened = openings.get(leaf, {})
+            for index in range(prediction.row_count):
+                yield _row(prediction, index, rows.get(index), opened.get(index))
+
+
+def read_bundle(source: Source, log: LogFindings) -> Bundle:
+    """Walk the entries of a checked export once."""
+    lifecycle: list[Lifecycle] = []
+    predictions: list[Prediction] = []
+    outcomes: list[OutcomeSigner] = []
+    for number in range(-(-log.tree_size // TILE_WIDTH)):
+        for leaf, body in _bodies(source, number, log.tree_size):
+            try:
+                kind = body["type"]
+                if kind in LIFECYCLE:
+                    lifecycle.append(_lifecycle(leaf, body))
+                elif kind == "prediction":
+                    predictions.append(_prediction(leaf, body))
+                elif kind == "outcome":
+                    outcomes.append(OutcomeSigner(leaf, str(body["producer"])))
+            except (KeyError, TypeError, ValueError):
+                continue  # named by the log's check, which holds every entry against its grammar
+    return Bundle(source, log, tuple(lifecycle), tuple(predictions), tuple(outcomes))
+
+
+def _bodies(source: Source, number: int, size: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Leaf and body of each readable entry of a bundle."""
+    width = width_at(0, number, size)
+    path = tile_path(None, number, width)
+    try:
+        entries = split_bundle(source.read(path), width, path)
+    except (OSError, LedgerError):
+        return
+    for place, entry in enumerate(entries):
+        try:
+            yield number * TILE_WIDTH + place, unsigned_body(entry)
+        except (LedgerError, ValueError, TypeError, RecursionError):
+            continue
+
+
+def _lifecycle(leaf: int, body: dict[str, Any]) -> Lifecycle:
+    data = body["data"]
+    return Lifecycle(
+        leaf=leaf,
+        type=body["type"],
+        model_digest=str(data["model_digest"]),
+        name=str(data["name"]),
+        actor=str(body["actor_id"]),
+        signer=str(body["producer"]),
+        version=str(data.get("version", "")),
+        provenance_digest=str(data.get("provenance_digest", "")),
+    )
+
+
+def _prediction(leaf: int, body: dict[str, Any]) -> Prediction:
+    data = body["data"]
+    count = data["row_count"]
+    if not 1 <= count <= ROWS_MAX or (count == 1 and not isinstance(data["row"], dict)):
+        raise ValueError(leaf)
+    return Prediction(
+        leaf=leaf,
+        model_digest=str(data["model_digest"]),
+        model_name=str(data["model_name"]),
+        policy_digest=str(data["policy_digest"]),
+        environment_digest=str(data["environment_digest"]),
+        mode=str(data["verification_mode"]),
+        row_count=int(count),
+        signer=str(body["producer"]),
+    )
+
+
+def _lines(source: Source, path: str, what: str) -> dict[int, dict[int, dict[str, Any]]]:
+    """Rows or openings of one bundle's entries, by leaf and row; unreadable lines are left out."""
+    found: dict[int, dict[int, dict[str, Any]]] = {}
+    try:
+        lines = source.read(path).splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        try:
+            value = json.loads(line)
+            item = value[what]
+            found.setdefault(int(value["leaf_index"]), {})[int(item["row_index"])] = item
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return found
+
+
+def _row(
+    prediction: Prediction,
+    index: int,
+    row: dict[str, Any] | None,
+    opening: dict[str, Any] | None,
+) -> RecordedRow:
+    """Inputs as opened; of the outputs those that the row commits to, whatever else is opened."""
+    inputs: dict[str, str] | None = None
+    outputs: dict[str, str] = {}
+    decision = ""
+    try:
+        if row is not None and opening is not None:
+            decision = str(row["decision"])
+            opened = opening["outputs"]
+            outputs = {str(n): str(opened[n]["value"]) for n in row["outputs"] if n in opened}
+            inputs = {str(n): str(f["value"]) for n, f in opening["inputs"].items()}
+    except (KeyError, TypeError, AttributeError):
+        inputs = None  # named by the log's check, which holds openings against their grammar
+    return RecordedRow(
+        leaf=prediction.leaf,
+        row_index=index,
+        model_digest=prediction.model_digest,
+        model_name=prediction.model_name,
+        inputs=inputs,
+        outputs=outputs,
+        decision=decision,
+    )
