@@ -8,6 +8,7 @@ Read in this order:
 - `credit`, `value_at_risk`, `trade_signal`: which figures each kind of model gets, in plain words.
 - `judging`: a figure against a limit that was signed before the data.
 - `correctness`: the report, as plain JSON with decimal text, the same bytes for the same log range.
+- `detectors`: evidence that grows observation by observation, with a promised run length.
 - `drift`: did the inputs move; a leading indicator, never accuracy. Run it in its own process.
 
 The package knows nothing of ledgers, proofs, services or models. The figures need the standard

@@ -23,6 +23,15 @@ class SourceOrderError(MonitoringError):
         self.last = last
 
 
+class DetectorError(MonitoringError):
+    """A detector's parameters, its state and an observation do not go together."""
+
+    def __init__(self, detector: str, reason: str) -> None:
+        super().__init__(f"detector {detector}: {reason}")
+        self.detector = detector
+        self.reason = reason
+
+
 class DriftInputError(MonitoringError):
     """A drift measurement cannot start on these rows."""
 
