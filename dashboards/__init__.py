@@ -6,8 +6,9 @@ disagree with the API and cannot show what the API would refuse. Nothing here ch
 
 - `routes`                which page reads which paths
 - `honesty`, `correctness`   the two reports, each read alone; no function here takes both
-- `charts`, `strip`       SVG without scripts or inline style; every chart has its table
+- `charts`, `bars`        SVG without scripts or inline style; every chart has its table
 - `proof`                 where each hash of an inclusion path stands
+- `drift`                 input drift, a leading indicator; it reaches no card
 - `openapi`               the description of the API as a page
 - `marks`, `words`, `render`   the two marks; words and numbers; Jinja and the security headers
 

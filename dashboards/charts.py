@@ -20,14 +20,17 @@ from markupsafe import Markup, escape
 from dashboards.words import count, figure, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Iterable, Sequence
 
     from dashboards.correctness import Estimate, Point
 
 TOP, FOOT, SIDE = 14, 26, 1.5  # px above, px below for the dates, percent kept free at each side
 DOTS_MAX: Final = 60  # past this many points only those beyond the limit get a shape
-AMBER, RED, LIGHT_CELLS = 5, 10, 16  # first counts of the zones (Basel MAR32); 15 and more share one
+AMBER, RED, LIGHT_CELLS = (
+    5,
+    10,
+    16,
+)  # first counts of the zones (Basel MAR32); 15 and more share one
 GUTTER: Final = 52  # px for axis labels
 
 
@@ -70,7 +73,8 @@ def history(estimate: Estimate, *, ident: str, height: int = 190) -> Markup:
         f'<line class="cursor" x1="0" x2="0" y1="{TOP}" y2="{height - FOOT}" hidden="hidden"/>',
     ]
     labels = "".join(
-        f'<text x="{GUTTER - 8}" y="{scale.y(t) + 4:g}" text-anchor="end">{figure(_trim(t))}</text>'
+        f'<text x="{GUTTER - 8}" y="{scale.y(t) + 4:g}" text-anchor="end">'
+        f"{figure(f'{t:.10g}')}</text>"
         for t in ticks
     )
     return Markup(  # noqa: S704 - numbers, and text escaped where it enters
@@ -78,70 +82,6 @@ def history(estimate: Estimate, *, ident: str, height: int = 190) -> Markup:
         f'aria-hidden="true">{labels}</svg>'
         f'<svg class="plot" id="{ident}" width="100%" height="{height}" role="img" '
         f'aria-label="{escape(_told(estimate))}">{"".join(body)}</svg></div>'
-    )
-
-
-def maturity(counts: Mapping[str, Any]) -> Markup:
-    """Labelled, due but unlabelled, and not yet due, as one bar of shares of all predictions."""
-    total = _float(counts.get("predictions")) or 0
-    if not total:
-        return Markup()
-    labelled = (_float(counts.get("labelled")) or 0) / total * 100
-    matured = (_float(counts.get("matured")) or 0) / total * 100
-    due = max(0.0, matured - labelled)
-    parts = [
-        '<rect class="whole" x="0" y="0" width="100%" height="14"/>',
-        f'<rect class="labelled" x="0" y="0" width="{labelled:.3f}%" height="14"/>',
-        f'<rect class="owed" x="{labelled:.3f}%" y="0" width="{due:.3f}%" height="14"/>',
-    ]
-    return Markup(  # noqa: S704 - numbers only
-        '<svg class="maturity" width="100%" height="14" aria-hidden="true">'
-        f"{''.join(parts)}</svg>"
-    )
-
-
-def bar(value: object, largest: object) -> Markup:
-    """A signed bar from the middle, scaled by the largest magnitude of its column."""
-    found, most = _float(value) or 0.0, abs(_float(largest) or 0.0)
-    half = 50 * min(1.0, abs(found) / most) if most else 0.0
-    start = 50.0 if found >= 0 else 50 - half
-    side = "up" if found >= 0 else "down"
-    return Markup(  # noqa: S704 - numbers only
-        '<svg class="signed" width="100%" height="12" aria-hidden="true">'
-        f'<rect class="{side}" x="{start:.2f}%" y="1" width="{half:.2f}%" height="10"/>'
-        '<line x1="50%" x2="50%" y1="0" y2="12"/></svg>'
-    )
-
-
-def traffic_light(table: Mapping[str, Any]) -> Markup:
-    """The Basel zones as a scale of counts, the count of the table's first row marked on it.
-
-    Zones are told apart by their word and the height of their bar. Empty when the count is no
-    number.
-    """
-    row = dict(zip(table["columns"], table["rows"][0], strict=False))
-    seen = _float(row.get("Exceedances"))
-    if seen is None:
-        return Markup()
-    cells = []
-    for n in range(LIGHT_CELLS):
-        zone = "green" if n < AMBER else "amber" if n < RED else "red"
-        x, wide = 100 * n / LIGHT_CELLS, 100 / LIGHT_CELLS
-        rise = {"green": 8, "amber": 14, "red": 20}[zone]
-        here = min(int(seen), LIGHT_CELLS - 1) == n
-        cells.append(
-            f'<rect class="zone {zone}{" here" if here else ""}" x="{x + 0.3:.2f}%" y="{24 - rise}" '
-            f'width="{wide - 0.6:.2f}%" height="{rise}"/>'
-        )
-        label = f"{n}+" if n == LIGHT_CELLS - 1 else str(n)
-        cells.append(
-            f'<text class="{"here" if here else ""}" x="{x + wide / 2:.2f}%" y="40" '
-            f'text-anchor="middle">{label}</text>'
-        )
-    told = escape(f"{figure(seen)} exceedances, {row.get('Zone')} zone")
-    return Markup(  # noqa: S704 - numbers, and text escaped above
-        f'<svg class="light" width="100%" height="46" role="img" aria-label="{told}">'
-        f"{''.join(cells)}</svg>"
     )
 
 
@@ -170,6 +110,10 @@ def _extent(
     edges = [e for p in points for e in (_float(p.low), _float(p.high)) if e is not None]
     if edges:
         low, high = min(low, max(min(edges), low - room)), max(high, min(max(edges), high + room))
+    if limit is not None and limit == low and limit != 0:
+        low -= (high - low) / 8  # room for the hatching on the far side of the limit
+    if limit is not None and limit == high:
+        high += (high - low) / 8
     if low == high:
         low, high = low - (abs(low) or 1.0) / 10, high + (abs(high) or 1.0) / 10
     return low, high
@@ -204,21 +148,21 @@ def _limit(scale: _Scale, limit: float | None, side: str, ident: str) -> list[st
         return []
     y, top, floor = scale.y(limit), TOP, scale.height - FOOT
     area = {"max": (top, y - top), "min": (y, floor - y)}.get(side)
-    hatched = []
+    hatched = ""
     if area and area[1] > 0:
-        hatched = [
+        hatched = (
             f'<rect class="beyond-limit" x="0" y="{area[0]:g}" width="100%" '
             f'height="{area[1]:g}" fill="url(#{ident}-hatch)"/>'
-        ]
-    return [*hatched, f'<line class="limit" x1="0" x2="100%" y1="{y}" y2="{y}"/>']
+        )
+    return [hatched, f'<line class="limit" x1="0" x2="100%" y1="{y}" y2="{y}"/>']
 
 
 def _limit_label(scale: _Scale, limit: float | None, estimate: Estimate) -> list[str]:
     if limit is None:
         return []
     y = scale.y(limit)
-    above = estimate.limit_side != "min"
-    place = y - 5 if above and y > TOP + 6 else y + 14
+    above = y > scale.height - FOOT - 16 or (estimate.limit_side != "min" and y > TOP + 6)
+    place = y - 5 if above else y + 14
     word = {"max": "at most", "min": "at least"}.get(estimate.limit_side, "limit")
     text = escape(f"{word} {figure(estimate.limit, estimate.unit)}")
     return [f'<text class="limit-label" x="99%" y="{place:g}" text-anchor="end">{text}</text>']
@@ -325,7 +269,3 @@ def _is_beyond(value: float | None, limit: float | None, side: str) -> bool:
 def _float(value: object) -> float | None:
     found = number(value)
     return None if found is None else float(found)
-
-
-def _trim(tick: float) -> float:
-    return 0.0 if tick == 0 else tick

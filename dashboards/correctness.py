@@ -6,6 +6,7 @@ missing part of a report becomes None here and a dash on the page, never a zero.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -152,18 +153,25 @@ def read_report(answer: Mapping[str, Any]) -> CorrectnessView:
 
 
 def _model(item: Mapping[str, Any]) -> Evaluated:
+    estimates = tuple(_estimate(e) for e in item.get("estimates") or ())
     return Evaluated(
         digest=item["model_digest"],
         name=item.get("model_name") or "",
         kind=item.get("kind") or "",
         standing=item.get("standing") or "not_yet_judgeable",
-        reason=item.get("standing_reason") or "",
+        reason=_in_words(item.get("standing_reason") or "", estimates),
         maturity=item.get("label_maturity") or {},
-        estimates=tuple(_estimate(e) for e in item.get("estimates") or ()),
+        estimates=estimates,
         tables=tuple(item.get("tables") or ()),
         window=item.get("window") or {},
         caveats=texts(item.get("caveats")),
     )
+
+
+def _in_words(reason: str, estimates: Sequence[Estimate]) -> str:
+    """The reason with each metric's title in place of its name."""
+    titles = {e.metric: e.title for e in estimates}
+    return re.sub(r"[a-z0-9_]+", lambda m: titles.get(m[0], m[0]), reason)
 
 
 def _estimate(item: Mapping[str, Any]) -> Estimate:

@@ -14,12 +14,10 @@ from dashboards.words import sentence, texts, verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-COMPARISONS: Final = (
-    ("bit_exact", "Bit-exact"),
-    ("within_tolerance", "Within declared tolerance"),
-    ("different", "Different"),
-    ("erased", "Erased"),
-    ("not_replayable", "Not replayable"),
+RUN_AGAIN: Final = (
+    ("bit_exact", "Run again, bit-exact"),
+    ("within_tolerance", "Run again, within declared tolerance"),
+    ("different", "Run again, different"),
 )
 
 
@@ -68,17 +66,16 @@ class Executions:
         return verdict(self.verdict)[1]
 
     @property
-    def rows(self) -> int:
-        """Every row of the model, run again or not."""
-        return sum(self.counts.values())
+    def replayed(self) -> int:
+        """Rows that were run again, whatever came out."""
+        return sum(self.counts.get(name, 0) for name, _ in RUN_AGAIN)
 
     @property
     def lines(self) -> list[tuple[str, int]]:
-        """Words and counts, bit-exact first; what did not occur is left out."""
-        known = [(word, self.counts.get(name, 0)) for name, word in COMPARISONS]
-        names = {name for name, _ in COMPARISONS}
-        more = [(sentence(k), n) for k, n in self.counts.items() if k not in names]
-        return [(word, n) for word, n in known + more if n]
+        """Words and counts: what was run again always, the rest if it occurred."""
+        shown = [(word, self.counts.get(name, 0)) for name, word in RUN_AGAIN]
+        names = {name for name, _ in RUN_AGAIN}
+        return shown + [(sentence(k), n) for k, n in self.counts.items() if n and k not in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +114,11 @@ class HonestyView:
     def failed(self) -> tuple[Check, ...]:
         """The checks that failed."""
         return tuple(c for c in self.checks if c.verdict == "FAILED")
+
+    @property
+    def troubled(self) -> tuple[Check, ...]:
+        """The checks that failed or could not be done; those with nothing to look at left out."""
+        return tuple(c for c in self.checks if c.verdict != "VERIFIED" and not c.idle)
 
     @property
     def first(self) -> Mapping[str, Any] | None:

@@ -113,7 +113,10 @@ def _operation(
     document: Mapping[str, Any], path: str, method: str, item: Mapping[str, Any]
 ) -> Operation:
     told = item[method]
-    given = [_follow(document, p) for p in (item.get("parameters") or []) + (told.get("parameters") or [])]
+    given = [
+        _follow(document, p)
+        for p in (item.get("parameters") or []) + (told.get("parameters") or [])
+    ]
     media, schema = _content(document, told.get("requestBody"))
     security = told.get("security", document.get("security"))
     return Operation(
@@ -129,7 +132,15 @@ def _operation(
             _answer(document, status, _follow(document, a))
             for status, a in (told.get("responses") or {}).items()
         ),
-        curl=_curl(document, method, path, given, media, schema, signed=bool(security)),
+        curl=_curl(
+            document,
+            method,
+            path,
+            parameters=given,
+            media=media,
+            schema=schema,
+            signed=bool(security),
+        ),
         open=not security,
     )
 
@@ -181,7 +192,9 @@ def _follow(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[s
     return schema
 
 
-def _plain(document: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+def _plain(
+    document: Mapping[str, Any], schema: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], bool]:
     """A schema without its `or null`, and whether null was allowed."""
     schema = _follow(document, schema)
     options = schema.get("anyOf") or schema.get("oneOf") or ()
@@ -193,10 +206,16 @@ def _plain(document: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[Mapp
 
 
 def _fields(
-    document: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0
+    document: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    depth: int = 0,
+    above: tuple[str, ...] = (),
 ) -> Iterator[Field]:
+    """Fields in the order written, those of a nested object under it; a cycle is named once."""
+    above = (*above, *_refs(schema))
     schema, _ = _plain(document, schema)
     if schema.get("type") == "array":
+        above = (*above, *_refs(schema.get("items") or {}))
         schema, _ = _plain(document, schema.get("items") or {})
     required = set(schema.get("required") or ())
     for name, told in (schema.get("properties") or {}).items():
@@ -210,13 +229,22 @@ def _fields(
             description=str(inner.get("description") or ""),
             notes=_notes(document, inner),
         )
-        if depth < DEPTH_MAX:
-            yield from _fields(document, inner, depth + 1)
+        if depth < DEPTH_MAX and not set(_refs(told)) & set(above):
+            yield from _fields(document, told, depth + 1, above)
+
+
+def _refs(schema: Mapping[str, Any]) -> list[str]:
+    """The references a schema stands for, its own or those of its alternatives."""
+    options = [schema, *(schema.get("anyOf") or ()), *(schema.get("oneOf") or ())]
+    options += [o["items"] for o in options if isinstance(o.get("items"), dict)]
+    return [str(option["$ref"]) for option in options if "$ref" in option]
 
 
 def _kind(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     schema, nullable = _plain(document, schema)
-    options = [o for o in schema.get("anyOf") or schema.get("oneOf") or () if o.get("type") != "null"]
+    options = [
+        o for o in schema.get("anyOf") or schema.get("oneOf") or () if o.get("type") != "null"
+    ]
     if options:
         text = " or ".join(_kind(document, option) for option in options)
     elif schema.get("type") == "array":
@@ -245,10 +273,10 @@ def _curl(
     document: Mapping[str, Any],
     method: str,
     path: str,
+    *,
     parameters: list[Mapping[str, Any]],
     media: str,
     schema: Mapping[str, Any],
-    *,
     signed: bool,
 ) -> str:
     """A line to paste: the required parts filled with the examples the description gives."""
@@ -270,7 +298,9 @@ def _curl(
     return " \\\n  ".join(lines)
 
 
-def _sample(document: Mapping[str, Any], schema: Mapping[str, Any], name: str, depth: int = 0) -> Any:  # noqa: ANN401
+def _sample(
+    document: Mapping[str, Any], schema: Mapping[str, Any], name: str, depth: int = 0
+) -> Any:  # noqa: ANN401
     """A value as an example would show it: the given example, else the plainest of its type."""
     schema, _ = _plain(document, schema)
     for found in (schema.get("examples"), [schema["example"]] if "example" in schema else None):
@@ -287,6 +317,10 @@ def _sample(document: Mapping[str, Any], schema: Mapping[str, Any], name: str, d
             if key in wanted
         }
     if kind == "array":
-        return [_sample(document, schema.get("items") or {}, name, depth + 1)] if depth < DEPTH_MAX else []
+        return (
+            [_sample(document, schema.get("items") or {}, name, depth + 1)]
+            if depth < DEPTH_MAX
+            else []
+        )
     plain: dict[str, Any] = {"integer": 17, "number": 1, "boolean": True, "object": {}}
     return plain.get(str(kind), f"<{name}>" if name else "...")

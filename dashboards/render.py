@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Response, request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dashboards import charts, words
+from dashboards import bars, charts, words
 from dashboards.marks import mark
 from dashboards.proof import lay_out, steps
 
@@ -31,18 +31,9 @@ ASSETS: Final = "/assets"
 YEAR_S: Final = 31_536_000  # an address that names its content's digest never changes
 TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": POLICY,
@@ -80,13 +71,15 @@ def render_error(problem: Problem) -> Response:
 
 
 def static_file(name: str) -> Response | None:
-    """A file of `static/`; None when there is no such file. Kept for a year if its digest is named."""
+    """A file of `static/`, kept for a year if its digest is named; None when there is none."""
     if name not in _digests():
         return None
     kind = TYPES[Path(name).suffix]
     response = Response((STATIC / name).read_bytes(), content_type=f"{kind}; charset=utf-8")
     named = request.args.get("v") == _digests()[name]
-    response.headers["Cache-Control"] = f"public, max-age={YEAR_S}, immutable" if named else "no-cache"
+    response.headers["Cache-Control"] = (
+        f"public, max-age={YEAR_S}, immutable" if named else "no-cache"
+    )
     return guard(response)
 
 
@@ -120,6 +113,7 @@ def _environment() -> Environment:
     )
     found.globals.update(
         asset=asset,
+        bars=bars,
         charts=charts,
         lay_out=lay_out,
         mark=mark,
@@ -136,6 +130,7 @@ def _environment() -> Environment:
         number=words.number,
         percent=words.percent,
         plural=words.plural,
+        prose=words.prose,
         q16=words.q16,
         sentence=words.sentence,
         short=words.short,

@@ -19,14 +19,14 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.exceptions import HTTPException
 
 from dashboards import correctness, drift, honesty, openapi
-from dashboards.reading import Part, Problem, ReadError, part, segment
+from dashboards.reading import Problem, ReadError, part, segment
 from dashboards.render import ASSETS, guard, page, render_error, static_file
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
 
-    from dashboards.correctness import CorrectnessView
-    from dashboards.honesty import HonestyView
+    from typing import Any
+
     from dashboards.reading import Read
 
 PAGE_ENTRIES = 50  # lines of the ledger on one page: two screens
@@ -123,7 +123,7 @@ def _static(name: str) -> Response:
     return static_file(name) or abort(404)
 
 
-def _reports(read: Read) -> dict[str, HonestyView | CorrectnessView | Part | None]:
+def _reports(read: Read) -> dict[str, Any]:
     """Both newest reports, each read and laid out by its own module."""
     honest = part(read, "/v1/reports/honesty")
     correct = part(read, "/v1/reports/correctness")

@@ -10,9 +10,9 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-NONE: Final = "–"
+NONE: Final = "\N{EN DASH}"
 _TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d+)?Z")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HEX = re.compile(r"(sha256:)?([0-9a-f]{16,})")
@@ -63,17 +63,20 @@ def number(value: object) -> Decimal | None:
 
 
 def figure(value: object, unit: str | None = None) -> str:
-    """A figure with at most four decimals, its thousands grouped, and its unit."""
+    """A figure to about four digits, at most four decimals, grouped, with its unit."""
     found = number(value)
     if found is None:
         return NONE if value in (None, "") else str(value)
-    if found and abs(found) < _TINY:
+    if not found:
+        text = "0.0000" if "." in str(value) else "0"  # rounded to nothing, or nothing
+    elif abs(found) < _TINY:
         text = f"{found:.1e}"
+    elif found % 1:
+        decimals = max(1, 4 - len(str(int(abs(found))))) if abs(found) >= 1 else 4
+        text = f"{found:,.{decimals}f}".rstrip("0").rstrip(".")
     else:
-        text = f"{found.quantize(_TINY):,f}".rstrip("0").rstrip(".") if found % 1 else f"{found:,.0f}"
-    text = text.replace("-", "\N{MINUS SIGN}")
-    suffix = _SUFFIXES.get(unit or "", "")
-    return f"{text}{suffix}" if suffix else text
+        text = f"{found:,.0f}"
+    return text.replace("-", "\N{MINUS SIGN}") + _SUFFIXES.get(unit or "", "")
 
 
 def count(value: object) -> str:
@@ -116,17 +119,22 @@ def sentence(name: object) -> str:
     return text[:1].upper() + text[1:]
 
 
+def prose(text: object) -> str:
+    """A sentence as it was written, with a capital."""
+    told = str(text)
+    return told[:1].upper() + told[1:]
+
+
 def when(text: object) -> Markup:
     """A recorded time for the reader; text that is no UTC time is printed as it is."""
     if text is None:
-        return Markup(NONE)
+        return escape(NONE)
     match = _TIME.fullmatch(str(text))
     if match is None:
         form = '<time datetime="{0}">{0}</time>' if _DATE.fullmatch(str(text)) else "{0}"
         return Markup(form).format(str(text))  # noqa: S704 - both forms are literals
-    return Markup('<time datetime="{}">{} <span class="clock">{}</span> UTC</time>').format(
-        text, match[1], match[2]
-    )
+    form = '<time datetime="{}"><span class="utc">{} {} UTC</span></time>'
+    return Markup(form).format(text, match[1], match[2])  # noqa: S704 - a literal
 
 
 def verdict(name: object) -> tuple[str, str]:

@@ -145,5 +145,3 @@ def site(house: House) -> Site:
 def sample() -> Any:
     """The module that makes the sample JSON."""
     return samples
-
-
