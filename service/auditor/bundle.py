@@ -106,6 +106,12 @@ class Bundle:
         """Rows recorded by all predictions."""
         return sum(prediction.row_count for prediction in self.predictions)
 
+    @property
+    def published_as(self) -> dict[str, str]:
+        """The name each model was first published under, by digest."""
+        published = [e for e in self.lifecycle if e.type == "model.published"]
+        return {event.model_digest: event.name for event in reversed(published)}
+
     def blob(self, digest: str) -> bytes | None:
         """The bytes stored under a digest, not hashed here; None when they are not there."""
         try:

@@ -10,7 +10,8 @@ Canonical JSON, `assay/honesty-report/v1`:
 - `policy_digest`: the policy the executions were held against;
 - `checks`: claim, verdict, and how many subjects were examined, failed, or could not be checked;
   a check without any subject is left out, execution excepted;
-- `executions`: per model digest, rows by the outcome of running them again;
+- `executions`: per model digest (and the name it was published as), rows by the outcome of
+  running them again;
 - `findings`: the first failures, each with check, leaf, expected, got and subject;
 - `says_nothing_on`: what a reader must not take from it.
 
@@ -59,6 +60,7 @@ class HonestyReport:
     checks: tuple[Check, ...]
     executions: tuple[Execution, ...]
     findings: tuple[Finding, ...]
+    published_as: Mapping[str, str]  # names by model digest
 
     @property
     def failed(self) -> int:
@@ -83,7 +85,10 @@ class HonestyReport:
             },
             "policy_digest": self.policy_digest,
             "checks": [_check_json(check) for check in self.checks],
-            "executions": [_execution_json(execution) for execution in self.executions],
+            "executions": [
+                _execution_json(execution, self.published_as.get(execution.model_digest))
+                for execution in self.executions
+            ],
             "findings": [_finding_json(finding) for finding in self.findings],
         }
 
@@ -99,6 +104,7 @@ def build(
     *,
     log_key: str,
     policy_digest: str,
+    published_as: Mapping[str, str],
 ) -> HonestyReport:
     """Put the steps together. Without `replay`, execution is left unchecked and says so."""
     kept = [*log.findings, *findings.findings, *(replay.findings if replay else ())]
@@ -115,6 +121,7 @@ def build(
         ),
         executions=replay.executions if replay else (),
         findings=tuple(kept[:FINDINGS_KEPT]),
+        published_as=published_as,
     )
 
 
@@ -159,9 +166,10 @@ def _check_json(check: Check) -> dict[str, Any]:
     }
 
 
-def _execution_json(execution: Execution) -> dict[str, Any]:
+def _execution_json(execution: Execution, name: str | None) -> dict[str, Any]:
     return {
-        "model_digest": execution.model_digest,
+        "model_digest": printable(execution.model_digest),
+        "published_as": None if name is None else printable(name),
         "verdict": str(execution.verdict),
         "counts": {str(kind): execution.counts.get(kind, 0) for kind in Comparison},
     }

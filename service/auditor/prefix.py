@@ -144,20 +144,21 @@ class PrefixSource:
 
 def _checkpoints(source: Source, size: int) -> tuple[str, bytes]:
     """The note of a size, and the lines of the history up to it."""
+    notes: dict[int, str] = {}
     kept: list[bytes] = []
-    note: str | None = None
     try:
         for line in source.read(HISTORY).splitlines(keepends=True):
             value = json.loads(line)
+            notes[int(value["size"])] = str(value["note"])
             if value["size"] <= size:
                 kept.append(line)
-            if value["size"] == size:
-                note = value["note"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise NoSuchCheckpoint(size, f"{HISTORY} cannot be read: {error}") from error
-    if not isinstance(note, str):
-        raise NoSuchCheckpoint(size, f"{HISTORY} lists {len(kept)} checkpoints up to it")
-    return note, b"".join(kept)
+    if size not in notes:
+        below, above = [n for n in notes if n < size], [n for n in notes if n > size]
+        near = [str(n) for n in (max(below, default=None), min(above, default=None)) if n]
+        raise NoSuchCheckpoint(size, f"the nearest there are: {' and '.join(near) or 'none'}")
+    return notes[size], b"".join(kept)
 
 
 def _leaf_of(line: bytes) -> int | None:

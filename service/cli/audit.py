@@ -82,7 +82,14 @@ def audit_directory(
         replayed = replay_bundle(
             bundle, _loader(bundle), policy=rules, progress=_counted(told.replay, bundle.row_count)
         )
-    return honesty.build(log, findings, replayed, log_key=str(key), policy_digest=rules.digest)
+    return honesty.build(
+        log,
+        findings,
+        replayed,
+        log_key=str(key),
+        policy_digest=rules.digest,
+        published_as=bundle.published_as,
+    )
 
 
 def _loader(bundle: Bundle) -> Load:
@@ -191,6 +198,8 @@ def audit_command(
         raise CouldNotCheck(f"{export_dir} is not a directory; unpack the export first")
     if not (export_dir / "checkpoint").is_file():
         raise CouldNotCheck(f"{export_dir} holds no file `checkpoint`, so it is not an export")
+    if json_file is not None and not json_file.parent.is_dir():
+        raise CouldNotCheck(f"--json: {json_file.parent} is not a directory")
     try:
         with _bars() as progress:
             report = audit_directory(
@@ -308,7 +317,8 @@ def _bars() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         log = bars.add_task("Checking the log", total=None)
         replay = bars.add_task("Running models again", total=None, visible=False)
         yield Progress(

@@ -103,8 +103,9 @@ def _executions(report: HonestyReport) -> Table:
             for kind, word in _WORDS.items()
             if execution.counts.get(kind, 0)
         ]
+        name = report.published_as.get(execution.model_digest, "unpublished")
         table.add_row(
-            Text(printable(execution.model_digest)[:23] + "…"),
+            Text(f"{printable(name)}  {printable(execution.model_digest)[7:15]}…"),
             Text(f"{sum(execution.counts.values()):,}"),
             Text(", ".join(counts)),
             _mark(execution.verdict),

@@ -307,6 +307,12 @@ def house():
 
 
 @pytest.fixture
+def made():
+    """Makes a manifest of the paper model."""
+    return manifest
+
+
+@pytest.fixture
 def audit(tmp_path):
     """Write a paper log and audit it; keywords go to `audit_directory`."""
     from service.cli.audit import audit_directory
