@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 KEY_ID_TAG = b"assay/key/v1\0"
+POSSESSION_TAG = b"assay/key-possession/v1\0"
 KEY_FILE_MAX = 4096  # bytes; a PEM of one Ed25519 key has 119
 
 _P = 2**255 - 19

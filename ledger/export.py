@@ -1,0 +1,176 @@
+"""Write the log out as files an auditor needs, with no database (docs/formats/export.md).
+
+Each file is written beside its place, synced and renamed; the checkpoint comes last, so a reader who
+has it has everything under it. Files already there with the right bytes are left alone, so a second
+export costs what is new. Whatever the directory holds beyond the export is removed after the
+checkpoint: an unknown file is a finding of the audit.
+
+The caller says which blobs go along and how to read them; this file knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from ledger.canonical import canonical_bytes, parse_canonical
+from ledger.errors import LedgerInconsistent
+from ledger.layout import (
+    CHECKPOINT,
+    HISTORY,
+    INCLUDED,
+    INDEX,
+    WITHHELD,
+    DirectorySource,
+    Index,
+    blob_path,
+    openings_path,
+    rows_path,
+)
+from ledger.note import open_checkpoint, parse_checkpoint
+from ledger.record import unsigned_body
+from ledger.tiles import TILE_WIDTH, split_bundle, tiles_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from ledger.log import Ledger
+    from ledger.vault import Vault
+
+    Progress = Callable[[int, int], None]
+
+
+def export(
+    ledger: Ledger,
+    destination: Path,
+    *,
+    vault: Vault | None,
+    blobs: tuple[Sequence[str], Callable[[str], bytes]] = ((), lambda _: b""),
+    progress: Progress | None = None,
+) -> int:
+    """Write or refresh the export of the log as it stands; returns its tree size.
+
+    Without a vault the openings are withheld and the index says so. Raises LedgerInconsistent when
+    the directory holds another log's export or a longer one, and changes nothing then.
+    """
+    note = ledger.checkpoint()
+    size = open_checkpoint(note, ledger.vkey).size
+    _refuse_foreign(destination, ledger.origin, size)
+    destination.mkdir(parents=True, exist_ok=True)
+    files: dict[str, str] = {}
+    for path, data in _files(ledger, size, vault, blobs, progress):
+        _write(destination, path, data)
+        files[path] = "sha256:" + sha256(data).hexdigest()
+    openings = INCLUDED if vault is not None else WITHHELD
+    index = Index(origin=ledger.origin, tree_size=size, files=files, openings=openings)
+    _write(destination, INDEX, index.to_bytes())
+    _write(destination, CHECKPOINT, note.encode())
+    for stale in set(DirectorySource(destination).list()) - {*files, INDEX, CHECKPOINT}:
+        (destination / stale).unlink()
+    return size
+
+
+def _refuse_foreign(destination: Path, origin: str, size: int) -> None:
+    """An export is only ever refreshed by its own log, and never shortened."""
+    try:
+        text = (destination / CHECKPOINT).read_text("utf-8")
+    except FileNotFoundError:
+        if destination.is_dir() and any(destination.iterdir()) and not _began(destination):
+            raise LedgerInconsistent(f"{destination} holds files that are no export") from None
+        return
+    held = parse_checkpoint(text.partition("\n\n")[0] + "\n")
+    if held.origin != origin:
+        raise LedgerInconsistent(f"export in {destination}", expected=origin, got=held.origin)
+    if held.size > size:
+        raise LedgerInconsistent(
+            f"export in {destination} is longer than the log", expected=size, got=held.size
+        )
+
+
+def _began(destination: Path) -> bool:
+    """Whether a directory without a checkpoint is an export that was cut off."""
+    ours = {"tile", "rows", "openings", "blobs", HISTORY, INDEX}
+    return {path.name.removesuffix(".part") for path in destination.iterdir()} <= ours
+
+
+def _files(
+    ledger: Ledger,
+    size: int,
+    vault: Vault | None,
+    blobs: tuple[Sequence[str], Callable[[str], bytes]],
+    progress: Progress | None,
+) -> Iterator[tuple[str, bytes]]:
+    """Every file but index and checkpoint, in an order that needs little memory."""
+    for tile in tiles_for(size):
+        if tile.level is not None:
+            yield str(tile), ledger.tile(tile.level, tile.n, tile.width)
+            continue
+        bundle = ledger.entry_bundle(tile.n, tile.width)
+        yield str(tile), bundle
+        yield from _beside(ledger, vault, tile.n, split_bundle(bundle, tile.width))
+        if progress is not None:
+            progress(tile.n * TILE_WIDTH + tile.width, size)
+    yield HISTORY, _lines({"note": note, "size": at} for at, note in _history(ledger, size))
+    digests, read = blobs
+    for digest in digests:
+        yield blob_path(digest), read(digest)
+
+
+def _beside(
+    ledger: Ledger, vault: Vault | None, n: int, entries: Sequence[bytes]
+) -> Iterator[tuple[str, bytes]]:
+    """Rows and openings of one bundle's entries; no file where there are none."""
+    first = n * TILE_WIDTH
+    rows = _lines(
+        {"leaf_index": leaf, "row": parse_canonical(row)}
+        for leaf, entry in enumerate(entries, start=first)
+        if "rows_root" in unsigned_body(entry)["data"]
+        for row in ledger.rows(leaf)
+    )
+    if rows:
+        yield rows_path(n), rows
+    if vault is None:
+        return
+    openings = _lines(
+        {"leaf_index": leaf, "opening": opening.to_json()}
+        for leaf, opening in vault.open_range(first, first + len(entries))
+    )
+    if openings:
+        yield openings_path(n), openings
+
+
+def _history(ledger: Ledger, size: int) -> Iterator[tuple[int, str]]:
+    """Checkpoints up to the exported size: later ones belong to the next export."""
+    for at, note in ledger.checkpoints():
+        if at > size:
+            return
+        yield at, note
+
+
+def _lines(values: Iterable[dict[str, Any]]) -> bytes:
+    return b"".join(canonical_bytes(value) + b"\n" for value in values)
+
+
+def _write(destination: Path, path: str, data: bytes) -> None:
+    """The whole file or the one before it, on disk when this returns."""
+    place = destination / path
+    if place.is_file() and not place.is_symlink() and place.read_bytes() == data:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = place.with_name(place.name + ".part")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(place)
+    _sync_directory(place.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

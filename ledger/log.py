@@ -1,0 +1,236 @@
+"""The log at work: append entries, read them, prove that they are there.
+
+`append` returns when the entry is numbered, signed, in the tree, under a signed checkpoint and on
+disk, with the receipt that says so; until then nothing has happened. Waiting callers share one
+commit (`commit.py`); what one commit does is in `writing.py`, what reading does in `reading.py`.
+
+Next releases add here: an anchor outside the database (advanced after each commit, against
+rollback), witnesses' cosignatures, and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.commit import GroupCommit
+from ledger.errors import LedgerInconsistent, NotFound
+from ledger.merkle import Frontier
+from ledger.note import Checkpoint, NoteSigner, open_checkpoint, sign_checkpoint
+from ledger.reading import (
+    StoredEntry,
+    entries_query,
+    read_checkpoint,
+    read_entry,
+    read_head,
+    read_size,
+    receipt_at,
+    tile_reader,
+)
+from ledger.record import check_draft, encode_body
+from ledger.store import writer
+from ledger.tiles import (
+    TILE_WIDTH,
+    consistency_from_tiles,
+    encode_bundle,
+    inclusion_from_tiles,
+    width_at,
+)
+from ledger.writing import Appended, Prepared, Writer, find_duplicate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from ledger.keys import SigningKey
+    from ledger.receipt import Receipt
+    from ledger.record import Draft
+
+__all__ = ["Appended", "Ledger", "StoredEntry"]
+
+LOCK_FILE = "ledger.append.lock"
+PAGE = 256  # entries read at a time, with no connection held between two pages
+
+
+class Ledger:
+    """One log in one database. May be shared by threads; open it after a fork, not before."""
+
+    def __init__(self, engine: Engine, signer: NoteSigner, data_dir: Path) -> None:
+        self._engine = engine
+        self._signer = signer
+        self.origin = signer.name
+        self.vkey = signer.vkey
+        self._commit = GroupCommit(Writer(engine, signer, data_dir / LOCK_FILE).write)
+
+    @classmethod
+    def create(cls, engine: Engine, *, origin: str, log_key: SigningKey, data_dir: Path) -> Ledger:
+        """A new, empty log in a database that has the schema and no log yet."""
+        signer = NoteSigner(origin, log_key)
+        empty = Frontier()
+        note = sign_checkpoint(Checkpoint(origin, 0, empty.root()), signer)
+        with writer(engine).begin() as connection:
+            if connection.exec_driver_sql("SELECT count(*) FROM ledger_head").scalar():
+                raise LedgerInconsistent("the database holds a log already")
+            connection.exec_driver_sql(
+                "INSERT INTO ledger_head (id, origin, size, frontier) VALUES (0, ?, 0, ?)",
+                (origin, b""),
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO ledger_checkpoint (size, note) VALUES (0, ?)", (note,)
+            )
+        return cls(engine, signer, data_dir)
+
+    @classmethod
+    def open(cls, engine: Engine, *, origin: str, log_key: SigningKey, data_dir: Path) -> Ledger:
+        """The log of a database. Refuses another origin or key, and a head that is not signed."""
+        ledger = cls(engine, NoteSigner(origin, log_key), data_dir)
+        with engine.connect() as connection:
+            frontier = read_head(connection)
+            found = connection.exec_driver_sql("SELECT origin FROM ledger_head").scalar()
+            if found != origin:
+                raise LedgerInconsistent("origin of the log", expected=origin, got=found)
+            try:
+                checkpoint = open_checkpoint(
+                    read_checkpoint(connection, frontier.size), ledger.vkey
+                )
+            except NotFound as error:
+                raise LedgerInconsistent(f"head of size {frontier.size} is not signed") from error
+        if checkpoint.root != frontier.root():
+            raise LedgerInconsistent(
+                "root of the head", expected=checkpoint.root.hex(), got=frontier.root().hex()
+            )
+        return ledger
+
+    # --- append ---
+
+    def append(self, draft: Draft, key: SigningKey) -> Appended:
+        """Append one entry signed by `key`. See `append_many`."""
+        return self.append_many([(draft, key)])[0]
+
+    def append_many(self, drafts: Sequence[tuple[Draft, SigningKey]]) -> list[Appended]:
+        """Append entries in one commit, all or none, in order.
+
+        An idempotency key that is in the log with the same request digest gives the first receipt
+        again. Raises RecordError before anything is queued; QueueFull; DuplicateKeyConflict; or
+        LedgerUnavailable, after which the entries may be durable: ask again with the same key.
+        """
+        prepared = []
+        for draft, key in drafts:
+            check_draft(draft)
+            body = encode_body(draft, origin=self.origin, producer=key.key_id, seq=0)
+            prepared.append(Prepared(draft, body, key))
+        if not prepared:
+            return []
+        return self._commit.submit(prepared, sum(len(item.body) for item in prepared))
+
+    def duplicate_of(self, idempotency_key: str, request_digest: str | None) -> Appended | None:
+        """What is recorded under a key, with its first receipt. Raises DuplicateKeyConflict."""
+        with self._engine.connect() as connection:
+            return find_duplicate(connection, idempotency_key, request_digest)
+
+    # --- read ---
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        with self._engine.connect() as connection:
+            return read_size(connection)
+
+    def entry(self, index: int) -> StoredEntry:
+        """One entry. Raises NotFound."""
+        with self._engine.connect() as connection:
+            return read_entry(connection, index)
+
+    def entries(
+        self,
+        *,
+        type: str | None = None,  # noqa: A002 - the field's name in an entry
+        ref: str | None = None,
+        first: int | None = None,
+        limit: int | None = None,
+        newest: bool = False,
+    ) -> Iterator[StoredEntry]:
+        """Entries in order from leaf `first` on; with `newest`, backwards from below `first`."""
+        start, left = first, limit
+        while left is None or left > 0:
+            wanted = PAGE if left is None else min(PAGE, left)
+            statement, values = entries_query(
+                kind=type, ref=ref, start=start, newest=newest, limit=wanted
+            )
+            with self._engine.connect() as connection:
+                page = connection.exec_driver_sql(statement, values).all()
+            for index, entry in page:
+                yield StoredEntry(index, bytes(entry))
+            if len(page) < wanted:
+                return
+            start = page[-1][0] + (0 if newest else 1)
+            left = None if left is None else left - len(page)
+
+    def counts(self) -> dict[str, int]:
+        """How many entries of each type there are."""
+        with self._engine.connect() as connection:
+            rows = connection.exec_driver_sql(
+                "SELECT type, count(*) FROM ledger_entry GROUP BY type"
+            )
+            return {str(kind): int(count) for kind, count in rows}
+
+    def rows(self, index: int) -> list[bytes]:
+        """The rows of a multi-row entry, in order; empty for any other."""
+        with self._engine.connect() as connection:
+            found = connection.exec_driver_sql(
+                "SELECT row FROM ledger_row WHERE leaf_index = ? ORDER BY row_index", (index,)
+            )
+            return [bytes(row[0]) for row in found]
+
+    # --- prove ---
+
+    def checkpoint(self, size: int | None = None) -> str:
+        """The newest checkpoint as a signed note, or an older one. Raises NotFound."""
+        with self._engine.connect() as connection:
+            return read_checkpoint(connection, read_size(connection) if size is None else size)
+
+    def checkpoints(self) -> Iterator[tuple[int, str]]:
+        """Every checkpoint, by size."""
+        after = -1
+        while True:
+            with self._engine.connect() as connection:
+                page = connection.exec_driver_sql(
+                    "SELECT size, note FROM ledger_checkpoint WHERE size > ? ORDER BY size LIMIT ?",
+                    (after, PAGE),
+                ).all()
+            yield from ((int(size), str(note)) for size, note in page)
+            if len(page) < PAGE:
+                return
+            after = page[-1][0]
+
+    def receipt(self, index: int) -> Receipt:
+        """The receipt of an entry under the newest checkpoint. Raises NotFound."""
+        with self._engine.connect() as connection:
+            read_entry(connection, index)
+            return receipt_at(connection, index, read_size(connection))
+
+    def prove(self, index: int, size: int) -> list[bytes]:
+        """The inclusion path of a leaf in the tree of a size. Raises InclusionError."""
+        with self._engine.connect() as connection:
+            return inclusion_from_tiles(index, size, tile_reader(connection))
+
+    def prove_consistency(self, old_size: int, new_size: int) -> list[bytes]:
+        """The consistency path between two sizes. Raises ConsistencyError."""
+        with self._engine.connect() as connection:
+            return consistency_from_tiles(old_size, new_size, tile_reader(connection))
+
+    def tile(self, level: int, n: int, width: int) -> bytes:
+        """A hash tile of any width the log has. Raises NotFound."""
+        with self._engine.connect() as connection:
+            if width > width_at(level, n, read_size(connection)):
+                raise NotFound("tile", f"{level}/{n} of width {width}")
+            return tile_reader(connection)(level, n, width)
+
+    def entry_bundle(self, n: int, width: int) -> bytes:
+        """An entry bundle of any width the log has. Raises NotFound."""
+        first = n * TILE_WIDTH
+        found = [stored.entry for stored in self.entries(first=first, limit=width)]
+        if len(found) < width:
+            raise NotFound("entry bundle", f"{n} of width {width}")
+        return encode_bundle(found)

@@ -1,0 +1,139 @@
+"""Reading the log out of its tables: entries, tiles, proofs and receipts, in one snapshot each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import LedgerInconsistent, NotFound
+from ledger.merkle import HASH_BYTES, Frontier
+from ledger.receipt import Receipt
+from ledger.tiles import TILE_WIDTH, inclusion_from_tiles
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from ledger.tiles import ReadTile
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """An entry's exact bytes and its place."""
+
+    index: int
+    entry: bytes
+
+
+def read_size(connection: Connection) -> int:
+    """How many entries the log has."""
+    size = connection.exec_driver_sql("SELECT size FROM ledger_head WHERE id = 0").scalar()
+    if size is None:
+        raise LedgerInconsistent("the database holds no log")
+    return int(size)
+
+
+def read_head(connection: Connection) -> Frontier:
+    """The tree's right edge. Raises LedgerInconsistent when there is none or it is misshapen."""
+    row = connection.exec_driver_sql("SELECT size, frontier FROM ledger_head WHERE id = 0").first()
+    if row is None:
+        raise LedgerInconsistent("the database holds no log")
+    size, nodes = row
+    try:
+        cut = [nodes[i : i + HASH_BYTES] for i in range(0, len(nodes), HASH_BYTES)]
+        return Frontier(size, cut)
+    except ValueError as error:
+        raise LedgerInconsistent(f"head: {error}") from error
+
+
+def read_hashes(connection: Connection, level: int, first: int, end: int) -> bytes:
+    """Hashes [first, end) of a level: leaf hashes, or roots of the full tiles one level below."""
+    if level == 0:
+        rows = connection.exec_driver_sql(
+            "SELECT leaf_hash FROM ledger_entry WHERE leaf_index >= ? AND leaf_index < ? "
+            "ORDER BY leaf_index",
+            (first, end),
+        )
+    else:
+        rows = connection.exec_driver_sql(
+            "SELECT root FROM ledger_tile WHERE level = ? AND n >= ? AND n < ? ORDER BY n",
+            (level - 1, first, end),
+        )
+    hashes = b"".join(row[0] for row in rows)
+    if len(hashes) != (end - first) * HASH_BYTES:
+        raise LedgerInconsistent(
+            f"hashes {first} to {end} of level {level}",
+            expected=end - first,
+            got=len(hashes) // HASH_BYTES,
+        )
+    return hashes
+
+
+def read_entry(connection: Connection, index: int) -> StoredEntry:
+    """One entry. Raises NotFound."""
+    found = connection.exec_driver_sql(
+        "SELECT entry FROM ledger_entry WHERE leaf_index = ?", (index,)
+    ).scalar()
+    if found is None:
+        raise NotFound("entry", index)
+    return StoredEntry(index, bytes(found))
+
+
+def read_checkpoint(connection: Connection, size: int) -> str:
+    """The checkpoint of exactly that size. Raises NotFound."""
+    note = connection.exec_driver_sql(
+        "SELECT note FROM ledger_checkpoint WHERE size = ?", (size,)
+    ).scalar()
+    if note is None:
+        raise NotFound("checkpoint of size", size)
+    return str(note)
+
+
+def tile_reader(connection: Connection) -> ReadTile:
+    """Tiles of any width, out of full tiles and, at the right edge, single hashes."""
+
+    def read(level: int, n: int, width: int) -> bytes:
+        stored = connection.exec_driver_sql(
+            "SELECT hashes FROM ledger_tile WHERE level = ? AND n = ?", (level, n)
+        ).scalar()
+        if stored is not None:
+            return bytes(stored[: width * HASH_BYTES])
+        first = n * TILE_WIDTH
+        return read_hashes(connection, level, first, first + width)
+
+    return read
+
+
+def receipt_at(connection: Connection, index: int, size: int) -> Receipt:
+    """The receipt of an entry under the checkpoint of a size."""
+    path = inclusion_from_tiles(index, size, tile_reader(connection))
+    note = read_checkpoint(connection, size)
+    return Receipt(index, read_entry(connection, index).entry, size, tuple(path), note)
+
+
+def first_receipt(connection: Connection, index: int) -> Receipt:
+    """The receipt as its caller first got it: under the checkpoint that first held the entry."""
+    size = connection.exec_driver_sql(
+        "SELECT min(size) FROM ledger_checkpoint WHERE size > ?", (index,)
+    ).scalar()
+    if size is None:
+        raise NotFound("checkpoint over entry", index)
+    return receipt_at(connection, index, int(size))
+
+
+def entries_query(
+    *, kind: str | None, ref: str | None, start: int | None, newest: bool, limit: int
+) -> tuple[str, tuple[Any, ...]]:
+    """One page of entries by keyset: from `start` on, or below it when the newest come first."""
+    wanted = [("type", kind), ("ref", ref)]
+    where = [f"{column} = ?" for column, value in wanted if value is not None]
+    values: list[Any] = [value for _, value in wanted if value is not None]
+    if start is not None:
+        where.append("leaf_index < ?" if newest else "leaf_index >= ?")
+        values.append(start)
+    condition = " AND ".join(where) or "1 = 1"
+    order = "DESC" if newest else "ASC"
+    statement = (
+        f"SELECT leaf_index, entry FROM ledger_entry WHERE {condition} "  # noqa: S608 - own columns
+        f"ORDER BY leaf_index {order} LIMIT ?"
+    )
+    return statement, (*values, limit)

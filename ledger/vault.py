@@ -1,0 +1,119 @@
+"""Openings at rest: what the log's commitments commit to, encrypted per data subject.
+
+Each subject has a data key of its own (AES-256-GCM), wrapped by the house's key and stored in the
+transaction that stores the entry, so sealing costs no extra write. Destroying a subject's wrapped
+keys makes every opening of the subject unreadable for ever, while the log and its proofs stay.
+
+A sealed opening is 12 bytes of nonce, then ciphertext and tag; subject and row are authenticated,
+so an opening moved to another subject or row does not open. A subject can have several keys (two
+processes may make one at the same instant), so opening tries each: there are one or two.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import bindparam, text
+
+from ledger.errors import LedgerInconsistent
+from ledger.record import Opening, SealedOpening
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+KEYS_KEPT: Final = 1024  # subjects whose key stays in memory between two requests
+CHUNK: Final = 256  # entries whose openings are read at a time
+_WRAP: Final = b"assay/subject-key/v1\0"
+_SEAL: Final = b"assay/sealed-opening/v1\0"
+
+_OPENINGS = text(
+    "SELECT leaf_index, row_index, subject, sealed FROM ledger_opening "
+    "WHERE leaf_index >= :first AND leaf_index < :end ORDER BY leaf_index, row_index"
+)
+_KEYS = text(
+    "SELECT subject, wrapped_key FROM ledger_subject_key WHERE subject IN :subjects"
+).bindparams(bindparam("subjects", expanding=True))
+
+
+class Vault:
+    """Seals openings for storage and opens stored ones."""
+
+    def __init__(self, house_key: bytes, engine: Engine) -> None:
+        self._house = AESGCM(house_key)
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._keys: OrderedDict[str, tuple[AESGCM, bytes]] = OrderedDict()
+
+    def seal(self, subject: str, row_index: int, opening: bytes) -> SealedOpening:
+        """Encrypt an opening's bytes for a subject."""
+        key, wrapped = self._key_of(subject)
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + key.encrypt(nonce, opening, _sealed_as(subject, row_index))
+        return SealedOpening(subject, row_index, sealed, wrapped_key=wrapped)
+
+    def open(self, leaf_index: int) -> list[Opening]:
+        """The openings of one entry, in row order; those erased are not among them."""
+        return [opening for _, opening in self.open_range(leaf_index, leaf_index + 1)]
+
+    def open_range(self, first: int, end: int) -> Iterator[tuple[int, Opening]]:
+        """The openings of entries [first, end), with the leaf index of each."""
+        for start in range(first, end, CHUNK):
+            yield from self._open_chunk(start, min(start + CHUNK, end))
+
+    def _open_chunk(self, first: int, end: int) -> Iterator[tuple[int, Opening]]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(_OPENINGS, {"first": first, "end": end}).all()
+            subjects = sorted({row.subject for row in rows})
+            wrapped = connection.execute(_KEYS, {"subjects": subjects}).all() if subjects else []
+        keys: dict[str, list[AESGCM]] = {}
+        for subject, wrapped_key in wrapped:
+            keys.setdefault(subject, []).append(self._unwrap(subject, wrapped_key))
+        for row in rows:
+            if row.subject in keys:  # no key: the subject was erased
+                aad = _sealed_as(row.subject, row.row_index)
+                data = _decrypt(keys[row.subject], row.sealed, aad, leaf=row.leaf_index)
+                yield row.leaf_index, Opening.from_bytes(data)
+
+    def _key_of(self, subject: str) -> tuple[AESGCM, bytes]:
+        with self._lock:
+            known = self._keys.get(subject)
+            if known is None:
+                secret = os.urandom(KEY_BYTES)
+                nonce = os.urandom(NONCE_BYTES)
+                wrapped = nonce + self._house.encrypt(nonce, secret, _WRAP + subject.encode())
+                known = self._keys[subject] = AESGCM(secret), wrapped
+                if len(self._keys) > KEYS_KEPT:
+                    self._keys.popitem(last=False)
+            else:
+                self._keys.move_to_end(subject)
+            return known
+
+    def _unwrap(self, subject: str, wrapped: bytes) -> AESGCM:
+        nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
+        try:
+            return AESGCM(self._house.decrypt(nonce, sealed, _WRAP + subject.encode()))
+        except InvalidTag as error:
+            raise LedgerInconsistent(f"the key of subject {subject} does not unwrap") from error
+
+
+def _sealed_as(subject: str, row_index: int) -> bytes:
+    return _SEAL + f"{row_index}\0{subject}".encode()
+
+
+def _decrypt(keys: list[AESGCM], sealed: bytes, aad: bytes, *, leaf: int) -> bytes:
+    nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+    for key in keys:
+        try:
+            return key.decrypt(nonce, ciphertext, aad)
+        except InvalidTag:
+            continue
+    raise LedgerInconsistent(f"an opening of entry {leaf} does not decrypt")

@@ -1,0 +1,218 @@
+"""Entries under check: what each says, against the keys, numbers and entries before it.
+
+Part of `verify`. Leaves come in order, a bundle at a time. Per leaf about 15 bytes are kept, so that
+a later entry's references can be judged; leaf hashes are kept from the last seal on.
+"""
+
+from __future__ import annotations
+
+from array import array
+from base64 import b64decode
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.canonical import canonical_bytes
+from ledger.errors import KeyRefused, RecordError, SignatureRefused
+from ledger.findings import KnownKey
+from ledger.grammar import DATA, SIGNER_ROLES
+from ledger.keys import POSSESSION_TAG, PublicKey, Role
+from ledger.merkle import root_of
+from ledger.record import parse_entry
+from ledger.verify_rows import Beside
+
+if TYPE_CHECKING:
+    from ledger.findings import Tally
+    from ledger.record import Entry
+    from ledger.verify_files import Files
+
+_TYPES: Final = ("", *DATA)  # a type's place here is its code; 0 stands for an unreadable entry
+_CODE: Final = {name: code for code, name in enumerate(_TYPES)}
+
+
+class EntryChecks:
+    """The state a walk through the log carries from entry to entry."""
+
+    def __init__(self, origin: str, files: Files, tally: Tally, *, openings_withheld: bool) -> None:
+        self._origin = origin
+        self._tally = tally
+        self._beside = Beside(files, tally, openings_withheld=openings_withheld)
+        self.keys: dict[str, KnownKey] = {}
+        self.counts: Counter[str] = Counter()
+        self._public: dict[str, PublicKey] = {}
+        self._next_seq: dict[str, int] = {}
+        self._unread = 0  # entries that could not be read and may explain a gap in the numbers
+        self._codes = bytearray()
+        self._targets = array("q")  # of an outcome: the leaf of its prediction
+        self._rows = array("q")  # of a prediction: how many; of an outcome: which
+        self._unsealed: list[bytes] = []
+        self._seal_end = 0
+
+    def check_bundle(
+        self, first: int, entries: list[bytes | None], leaf_hashes: list[bytes]
+    ) -> None:
+        """Check the entries of one bundle; None stands for one that could not be cut out."""
+        self._beside.load(first)
+        for leaf, data in enumerate(entries, start=first):
+            entry = None if data is None else self._parse(leaf, data)
+            if entry is None:
+                self._unread += 1
+                self._remember("", -1, 0)
+            else:
+                self._check(leaf, entry)
+            self._unsealed.append(leaf_hashes[leaf - first])
+        self._beside.finish()
+
+    def _parse(self, leaf: int, data: bytes) -> Entry | None:
+        try:
+            entry = parse_entry(data)
+            if entry.body["origin"] != self._origin:
+                raise RecordError("origin", f"{entry.body['origin']} in the log {self._origin}")
+        except RecordError as error:
+            self._tally.fail("entry", leaf, expected="a well-formed entry", got=error)
+            return None
+        self._tally.passed("entry")
+        return entry
+
+    def _check(self, leaf: int, entry: Entry) -> None:
+        kind, data = entry.type, entry.body["data"]
+        self.counts[kind] += 1
+        if kind == "key.added":
+            self._check_key(leaf, entry)
+        self._check_signature(leaf, entry)
+        self._check_sequence(leaf, entry.body)
+        reason = self._bad_reference(leaf, kind, entry.body)
+        if reason:
+            self._tally.fail("reference", leaf, expected="an earlier, fitting entry", got=reason)
+        else:
+            self._tally.passed("reference")
+        if kind == "prediction":
+            self._beside.check_prediction(leaf, data)
+            self._remember(kind, -1, data["row_count"])
+        elif kind == "outcome":
+            self._beside.check_outcome(leaf, data)
+            self._remember(kind, data["prediction_leaf"], data["row_index"])
+        else:
+            if kind == "seal":
+                self._check_seal(leaf, data)
+            self._remember(kind, -1, 0)
+
+    def _remember(self, kind: str, target: int, rows: int) -> None:
+        self._codes.append(_CODE[kind])
+        self._targets.append(target)
+        self._rows.append(rows)
+
+    # --- keys and signatures ---
+
+    def _check_key(self, leaf: int, entry: Entry) -> None:
+        """A key's introduction. A key that fails is known all the same: its entries are judged."""
+        data = entry.body["data"]
+        named, role, public = data["key_id"], Role(data["role"]), b64decode(data["public_key"])
+        try:
+            key = PublicKey(public)
+            if key.key_id != named:
+                raise KeyRefused(named, f"the public key's id is {key.key_id}")
+            if named in self.keys:
+                raise KeyRefused(named, f"was introduced at leaf {self.keys[named].leaf}")
+            if leaf == 0 and (role is not Role.OPERATOR or entry.body["producer"] != named):
+                raise KeyRefused(named, "the log begins with the operator's own key")
+            self.keys[named] = KnownKey(named, public, role, data["holder"], leaf)
+            self._public[named] = key
+            claim = {name: value for name, value in data.items() if name != "possession"}
+            key.verify(POSSESSION_TAG + canonical_bytes(claim), b64decode(data["possession"]))
+        except (KeyRefused, SignatureRefused) as error:
+            self._tally.fail("key", leaf, expected="a new key, held by its owner", got=error)
+        else:
+            self._tally.passed("key")
+
+    def _check_signature(self, leaf: int, entry: Entry) -> None:
+        signer, wanted = entry.body["producer"], SIGNER_ROLES[entry.type]
+        known = self.keys.get(signer)
+        # The operator's first key is introduced by the entry that it signs.
+        if known is None or (known.leaf >= leaf > 0):
+            got = f"{signer}, not introduced before"
+            self._tally.fail("signer", leaf, expected=f"a key of role {wanted}", got=got)
+            return
+        if known.role is not wanted:
+            got = f"{signer}, of role {known.role}"
+            self._tally.fail("signer", leaf, expected=f"a key of role {wanted}", got=got)
+        else:
+            self._tally.passed("signer")
+        try:
+            self._public[signer].verify(entry.message, entry.signature)
+        except SignatureRefused as error:
+            self._tally.fail("signature", leaf, expected=f"a signature by {signer}", got=error)
+        else:
+            self._tally.passed("signature")
+
+    def _check_sequence(self, leaf: int, body: dict[str, Any]) -> None:
+        signer, seq = body["producer"], body["seq"]
+        expected = self._next_seq.get(signer, 0)
+        gap = seq - expected
+        if gap and 0 < gap <= self._unread:
+            self._unread -= gap  # told already, where the entries could not be read
+            gap = 0
+        if gap:
+            told = f"number {expected} of {signer}"
+            self._tally.fail("sequence", leaf, expected=told, got=f"number {seq}")
+        else:
+            self._tally.passed("sequence")
+        self._next_seq[signer] = max(seq + 1, expected)
+
+    # --- references and seals ---
+
+    def _bad_reference(self, leaf: int, kind: str, body: dict[str, Any]) -> str:
+        """Say which reference of an entry leads nowhere; empty when none does."""
+        data = body["data"]
+        for parent in body["parents"]:
+            if parent >= leaf:
+                return f"parent {parent}"
+        if kind == "outcome":
+            return self._bad_outcome(leaf, data)
+        if kind == "limits" and data["replaces"] is not None:
+            return self._not_a("limits", data["replaces"], leaf)
+        if kind == "drift" and not data["first_leaf"] <= data["last_leaf"] < leaf:
+            return f"leaves {data['first_leaf']} to {data['last_leaf']}"
+        if kind in {"report", "seal"} and data["checkpoint_size"] > leaf:
+            return f"a checkpoint of size {data['checkpoint_size']}"
+        return ""
+
+    def _bad_outcome(self, leaf: int, data: dict[str, Any]) -> str:
+        target, row, revises = data["prediction_leaf"], data["row_index"], data["revises"]
+        reason = self._not_a("prediction", target, leaf)
+        if reason:
+            return reason
+        if self._codes[target] and row >= self._rows[target]:
+            return f"row {row} of prediction {target}, which has {self._rows[target]}"
+        if revises is None:
+            return ""
+        reason = self._not_a("outcome", revises, leaf)
+        if reason or not self._codes[revises]:
+            return reason
+        if (self._targets[revises], self._rows[revises]) != (target, row):
+            return f"outcome {revises}, which is of another prediction"
+        return ""
+
+    def _not_a(self, kind: str, target: int, leaf: int) -> str:
+        if target >= leaf:
+            return f"{kind} {target}, which is not earlier"
+        code = self._codes[target]
+        return "" if code in {0, _CODE[kind]} else f"entry {target}, a {_TYPES[code]}"
+
+    def _check_seal(self, leaf: int, data: dict[str, Any]) -> None:
+        """A seal begins where the last one ended; its root is recomputed from leaf hashes."""
+        first, end = data["first_index"], data["first_index"] + data["count"]
+        if first != self._seal_end:
+            got = f"leaf {first}"
+            self._tally.fail("seal", leaf, expected=f"begins at leaf {self._seal_end}", got=got)
+        elif end > min(leaf, data["checkpoint_size"]):
+            expected = f"ends by leaf {min(leaf, data['checkpoint_size'])}"
+            self._tally.fail("seal", leaf, expected=expected, got=f"leaf {end}")
+        else:
+            root = root_of(self._unsealed[: data["count"]]).hex()
+            if root == data["root"]:
+                self._tally.passed("seal")
+            else:
+                self._tally.fail("seal", leaf, expected=data["root"], got=root)
+        if self._seal_end < end <= leaf:
+            del self._unsealed[: end - self._seal_end]
+            self._seal_end = end

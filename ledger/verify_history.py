@@ -1,0 +1,92 @@
+"""Checkpoints under check: the newest, and every earlier one as a prefix of its tree.
+
+Part of `verify`. A log that signed two histories shows here when both are in one export; that two
+exports agree takes a consistency proof between their checkpoints, or witnesses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.canonical import parse_canonical
+from ledger.errors import CanonicalError, NoteError, RecordError
+from ledger.layout import CHECKPOINT, HISTORY
+from ledger.note import open_checkpoint
+
+if TYPE_CHECKING:
+    from ledger.findings import Tally
+    from ledger.note import Checkpoint, VerifierKey
+    from ledger.verify_files import Files
+
+
+def read_checkpoint(files: Files, key: VerifierKey, tally: Tally) -> tuple[str, Checkpoint] | None:
+    """The newest checkpoint, as note and opened; None after a finding."""
+    data = files.read(CHECKPOINT)
+    if data is None:
+        return None
+    try:
+        note = data.decode()
+        checkpoint = open_checkpoint(note, key)
+    except (UnicodeDecodeError, NoteError) as error:
+        expected = f"a checkpoint signed by {key}"
+        tally.fail("checkpoint", None, expected=expected, got=error, subject=CHECKPOINT)
+        return None
+    tally.passed("checkpoint")
+    return note, checkpoint
+
+
+class History:
+    """Every checkpoint the log signed, sizes ascending, the newest last."""
+
+    def __init__(self, files: Files, key: VerifierKey, newest: Checkpoint, tally: Tally) -> None:
+        self._tally = tally
+        self._waiting: list[tuple[Checkpoint, str]] = []
+        last: Checkpoint | None = None
+        for number, line in enumerate(files.read_lines(HISTORY), start=1):
+            where = f"{HISTORY} line {number}"
+            try:
+                last = _open_line(line, key, last, newest)
+            except (CanonicalError, NoteError, RecordError) as error:
+                tally.fail("history", None, expected="a checkpoint", got=error, subject=where)
+            else:
+                self._waiting.append((last, where))
+        if last != newest:
+            expected = f"the checkpoint of size {newest.size} last"
+            got = "none" if last is None else f"one of size {last.size}"
+            tally.fail("history", None, expected=expected, got=got, subject=HISTORY)
+        self._waiting.reverse()
+
+    @property
+    def next_size(self) -> int:
+        """The size of the next checkpoint to compare; -1 when there is none."""
+        return self._waiting[-1][0].size if self._waiting else -1
+
+    def compare(self, roots: list[bytes]) -> None:
+        """Hold the next checkpoint against the tree's root at its size, however computed."""
+        checkpoint, where = self._waiting.pop()
+        if checkpoint.root in roots:
+            self._tally.passed("history")
+            return
+        self._tally.fail(
+            "history",
+            None,
+            expected=checkpoint.root.hex(),
+            got=roots[0].hex(),
+            subject=f"{where}, size {checkpoint.size}",
+        )
+
+
+def _open_line(
+    line: bytes, key: VerifierKey, last: Checkpoint | None, newest: Checkpoint
+) -> Checkpoint:
+    value = parse_canonical(line)
+    if not isinstance(value, dict) or value.keys() != {"note", "size"}:
+        raise RecordError("line", "expected note and size")
+    checkpoint = open_checkpoint(str(value["note"]), key)
+    if value["size"] != checkpoint.size:
+        raise RecordError("size", f"the note is of size {checkpoint.size}")
+    if last is not None and checkpoint.size <= last.size:
+        raise RecordError("size", f"{checkpoint.size} after {last.size}")
+    if checkpoint.size > newest.size:
+        raise RecordError("size", f"{checkpoint.size} in a log of {newest.size}")
+    return checkpoint

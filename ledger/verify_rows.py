@@ -1,0 +1,153 @@
+"""Rows and openings under check: what lies beside the entries and is not hashed into the log.
+
+Part of `verify`. Rows of many-row entries must all be there and lead to the entry's root; openings
+must lead to the commitments, all of them, and none may be missing unless the export withholds them.
+(A later release records erasures; an opening erased by an entry will then be no finding.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.canonical import canonical_bytes, parse_canonical
+from ledger.errors import CanonicalError, OpeningMismatch, RecordError
+from ledger.layout import openings_path, rows_path
+from ledger.merkle import leaf_hash, root_of
+from ledger.record import Opening, check_opening, parse_row
+from ledger.tiles import TILE_WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ledger.findings import Tally
+    from ledger.verify_files import Files
+
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+class Beside:
+    """The rows and openings of one bundle of entries at a time."""
+
+    def __init__(self, files: Files, tally: Tally, *, openings_withheld: bool) -> None:
+        self._files = files
+        self._tally = tally
+        self._withheld = openings_withheld
+        self._rows: dict[int, list[Any]] = {}
+        self._openings: dict[int, list[Any]] = {}
+        self._paths = ("", "")
+
+    def load(self, first: int) -> None:
+        """Read what lies beside the bundle that begins at leaf `first`."""
+        bundle = first // TILE_WIDTH
+        self._paths = rows_path(bundle), openings_path(bundle)
+        self._rows = self._read(self._paths[0], "row", bundle)
+        self._openings = self._read(self._paths[1], "opening", bundle)
+
+    def finish(self) -> None:
+        """Nothing may be left that no entry of the bundle asked for."""
+        left = zip(self._paths, ("row", "opening"), (self._rows, self._openings), strict=True)
+        for path, check, kept in left:
+            for leaf in kept:
+                self._tally.fail(check, leaf, expected=f"no {check} in {path}", got="one or more")
+
+    def check_prediction(self, leaf: int, data: dict[str, Any]) -> None:
+        """Hold rows against the entry's root, and openings against each row."""
+        if data["row_count"] == 1:
+            rows = [data["row"]]
+        else:
+            rows = self._check_rows(leaf, data)
+        reference = data["caller_reference"]
+        expected = [
+            (row["inputs"], row["outputs"], None if index else reference)
+            for index, row in enumerate(rows)
+        ]
+        self._check_openings(leaf, expected)
+
+    def check_outcome(self, leaf: int, data: dict[str, Any]) -> None:
+        """Hold the opening of an outcome's value against its commitment."""
+        self._check_openings(leaf, [(_NOTHING, {"value": data["value"]}, None)])
+
+    def _check_rows(self, leaf: int, data: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = self._rows.pop(leaf, [])
+        leaves = [canonical_bytes(row) for row in rows]
+        reason = ""
+        try:
+            rows = [parse_row(row) for row in leaves]
+        except RecordError as error:
+            reason = str(error)
+            rows = []
+        if len(leaves) != data["row_count"]:
+            reason = reason or f"{len(leaves)} rows"
+        elif any(row["row_index"] != index for index, row in enumerate(rows)):
+            reason = reason or "rows out of order"
+        root = root_of([leaf_hash(row) for row in leaves]).hex()
+        if root != data["rows_root"]:
+            reason = reason or f"root {root}"
+        if reason:
+            expected = f"{data['row_count']} rows with root {data['rows_root']}"
+            self._tally.fail("row", leaf, expected=expected, got=reason)
+        else:
+            self._tally.passed("row")
+        return rows
+
+    def _check_openings(
+        self, leaf: int, expected: list[tuple[Mapping[str, str], Mapping[str, str], str | None]]
+    ) -> None:
+        given = self._openings.pop(leaf, [])
+        if not given and self._withheld:
+            return
+        openings: dict[int, Opening] = {}
+        for value in given:
+            try:
+                opening = Opening.from_json(value)
+            except RecordError as error:
+                self._tally.fail("opening", leaf, expected="an opening", got=error)
+                continue
+            if opening.row_index in openings or opening.row_index >= len(expected):
+                got = f"another of row {opening.row_index}"
+                self._tally.fail("opening", leaf, expected="one opening per row", got=got)
+            openings[opening.row_index] = opening
+        for index, (inputs, outputs, reference) in enumerate(expected):
+            opening_or_none = openings.get(index)
+            if opening_or_none is None:
+                told = f"an opening of row {index}"
+                self._tally.fail("opening", leaf, expected=told, got="none")
+                continue
+            try:
+                check_opening(
+                    opening_or_none, inputs=inputs, outputs=outputs, caller_reference=reference
+                )
+            except OpeningMismatch as error:
+                told = f"{error.expected or 'nothing'} of row {index}, {error.field}"
+                self._tally.fail("opening", leaf, expected=told, got=error.got or "nothing")
+            else:
+                self._tally.passed("opening")
+
+    def _read(self, path: str, key: str, bundle: int) -> dict[int, list[Any]]:
+        """The lines of one file by leaf index; a line that cannot be used is a finding."""
+        index = self._files.index
+        if path not in self._files.names and (index is None or path not in index.files):
+            return {}  # an entry that needed it will say so
+        found: dict[int, list[Any]] = {}
+        last = bundle * TILE_WIDTH
+        for number, line in enumerate(self._files.read_lines(path), start=1):
+            try:
+                leaf, value = _open_line(line, key)
+                if not last <= leaf < (bundle + 1) * TILE_WIDTH:
+                    raise RecordError("leaf_index", f"{leaf} after {last}")
+            except (CanonicalError, RecordError) as error:
+                where = f"{path} line {number}"
+                self._tally.fail(key, None, expected=f"a {key}", got=error, subject=where)
+            else:
+                found.setdefault(leaf, []).append(value)
+                last = leaf
+        return found
+
+
+def _open_line(line: bytes, key: str) -> tuple[int, Any]:
+    value = parse_canonical(line)
+    if not isinstance(value, dict) or value.keys() != {"leaf_index", key}:
+        raise RecordError("line", f"expected leaf_index and {key}")
+    if type(value["leaf_index"]) is not int:
+        raise RecordError("leaf_index", "expected an integer")
+    return value["leaf_index"], value[key]
