@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ledger.log import Ledger
-from ledger.store import create_schema, open_engine
-from ledger.vault import Vault
 from sqlmodel import SQLModel
 
 from ledger.keys import Role
+from ledger.log import Ledger
+from ledger.store import create_schema, open_engine, writer
+from ledger.vault import Vault
 from models.hub.store import BlobStore
 from service import signers
 from service.auth import KeyRing
@@ -67,13 +67,12 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
     keys = signers.create(settings.keys_dir)
     engine = open_engine(settings.url)
     create_schema(engine)
-    SQLModel.metadata.create_all(engine, tables=_TABLES)
+    SQLModel.metadata.create_all(writer(engine), tables=_TABLES)
     ledger = Ledger.create(
         engine,
         origin=settings.origin,
         log_key=keys.log,
         data_dir=settings.data_dir,
-        clock=clock,
     )
     operator = keys[Role.OPERATOR]
     for role, key in keys.by_role.items():
@@ -95,7 +94,6 @@ def assemble(settings: Settings, clock: Clock = system_clock) -> Assembly:
         origin=settings.origin,
         log_key=keys.log,
         data_dir=settings.data_dir,
-        clock=clock,
     )
     blobs = BlobStore(settings.blobs_dir)
     environment_digest = blobs.put(environment_blob())

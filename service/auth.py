@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from sqlmodel import Session, select
 
+from ledger.store import writer
 from service.clock import parse_utc, utc_ms
 from service.errors import ServiceError
 from service.tables import ApiKey, SignInLink
@@ -68,6 +69,7 @@ class KeyRing:
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
+        self._writer = writer(engine)
         self._clock = clock
 
     def issue(self, actor_id: str, scopes: Iterable[Scope]) -> str:
@@ -80,14 +82,14 @@ class KeyRing:
             scopes=" ".join(sorted(set(scopes))),
             created_at=utc_ms(self._clock()),
         )
-        with Session(self._engine) as session:
+        with Session(self._writer) as session:
             session.add(row)
             session.commit()
         return f"assay_{key_id}_{secret}"
 
     def revoke(self, key_id: str) -> None:
         """End a key at once, and with it every session of the pages made from it."""
-        with Session(self._engine) as session:
+        with Session(self._writer) as session:
             row = session.get(ApiKey, key_id)
             if row is None:
                 raise ServiceError(404, "unknown-key", f"no API key {key_id}")
@@ -123,14 +125,14 @@ class KeyRing:
             key_id=key_id,
             expires_at=utc_ms(self._clock() + LINK_LIFE),
         )
-        with Session(self._engine) as session:
+        with Session(self._writer) as session:
             session.add(link)
             session.commit()
         return token
 
     def use_link(self, token: str) -> Identity | None:
         """Spend a token; None when it is unknown, spent or too old."""
-        with Session(self._engine) as session:
+        with Session(self._writer) as session:
             link = session.get(SignInLink, _digest(token))
             now = self._clock()
             if link is None or link.used_at or parse_utc(link.expires_at) < now:
