@@ -146,3 +146,12 @@ def test_a_hostile_name_in_the_log_itself_is_audited(log, audit, failed):
     report = audit(log)
     assert failed(report)[0] == ["manifest"]
     assert "\x1b" not in report.to_bytes().decode()
+
+
+def test_the_handbook_names_every_check_and_every_key():
+    from ledger.findings import CLAIMS as LOG_CLAIMS
+    from service.auditor.verify import CLAIMS
+
+    handbook = (Path(__file__).parents[3] / "docs" / "auditing.md").read_text("utf-8")
+    for name in (*LOG_CLAIMS, *CLAIMS, *TOP, "execution"):
+        assert f"`{name}`" in handbook, name
