@@ -127,7 +127,7 @@ def _ticks(extent: tuple[float, float]) -> list[float]:
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw)
     start = math.floor(low / step + 1e-9)
     stop = math.ceil(high / step - 1e-9)
-    return [round(i * step, 12) for i in range(start, stop + 1)]
+    return [float(f"{i * step:.12g}") for i in range(start, stop + 1)]
 
 
 def _defs(ident: str) -> str:

@@ -23,9 +23,9 @@ from dashboards.reading import Problem, ReadError, part, segment
 from dashboards.render import ASSETS, guard, page, render_error, static_file
 
 if TYPE_CHECKING:
-    from werkzeug.wrappers import Response as WerkzeugResponse
-
     from typing import Any
+
+    from werkzeug.wrappers import Response as WerkzeugResponse
 
     from dashboards.reading import Read
 

@@ -17,6 +17,7 @@ _TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d+)?Z")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HEX = re.compile(r"(sha256:)?([0-9a-f]{16,})")
 _TINY = Decimal("0.0001")  # smaller than the last decimal shown
+_VAST = Decimal(10) ** 15  # longer than a cell; no count here comes near
 _SUFFIXES: Final = {"percent": "%", "percent a day": "%"}
 
 VERDICTS: Final = {
@@ -69,9 +70,9 @@ def figure(value: object, unit: str | None = None) -> str:
         return NONE if value in (None, "") else str(value)
     if not found:
         text = "0.0000" if "." in str(value) else "0"  # rounded to nothing, or nothing
-    elif abs(found) < _TINY:
+    elif abs(found) < _TINY or abs(found) >= _VAST:
         text = f"{found:.1e}"
-    elif found % 1:
+    elif found != found.to_integral_value():
         decimals = max(1, 4 - len(str(int(abs(found))))) if abs(found) >= 1 else 4
         text = f"{found:,.{decimals}f}".rstrip("0").rstrip(".")
     else:

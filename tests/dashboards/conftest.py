@@ -31,6 +31,7 @@ def _load(name: str) -> Any:
 
 
 samples = _load("samples")
+APART = {"br", "dd", "div", "dt", "h1", "h2", "h3", "li", "p", "span", "summary", "td", "th"}
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 
 
@@ -79,6 +80,8 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self._open.append(tag)
+        elif tag in APART:
+            self.text += " "
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -87,6 +90,8 @@ class Page(HTMLParser):
         assert self._open, f"</{tag}> closes nothing"
         assert self._open[-1] == tag, f"</{tag}> closes <{self._open[-1]}>"
         self._open.pop()
+        if tag in APART:
+            self.text += " "
 
     def handle_data(self, data: str) -> None:
         self.text += data
