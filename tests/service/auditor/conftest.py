@@ -313,6 +313,12 @@ def made():
 
 
 @pytest.fixture
+def paper_blobs():
+    """The paper model's artifact and its reference sample."""
+    return ARTIFACT, b"reference sample"
+
+
+@pytest.fixture
 def audit(tmp_path):
     """Write a paper log and audit it; keywords go to `audit_directory`."""
     from service.cli.audit import audit_directory
