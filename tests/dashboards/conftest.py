@@ -7,16 +7,23 @@ page. The shapes are those of service/api; a test of the service renders the sam
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import threading
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
+from werkzeug.serving import make_server
 
 import dashboards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 
@@ -144,6 +151,52 @@ def house() -> House:
 @pytest.fixture
 def site(house: House) -> Site:
     return Site(make_app(house), house)
+
+
+# No GPU, no sandbox (tests run as root), and nothing of Chromium's own on the network.
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def find_chromium() -> str | None:
+    """ASSAY_CHROMIUM, else a browser on the path; None leaves playwright to look for its own."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    on_path = next((found for name in names if (found := shutil.which(name))), None)
+    return os.environ.get("ASSAY_CHROMIUM") or on_path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One real Chromium for all tests; skips when there is none."""
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as playwright:
+        try:
+            found = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
+        except Error as error:
+            pytest.skip(f"no Chromium: set ASSAY_CHROMIUM ({str(error).splitlines()[0]})")
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def address(site: Site) -> Iterator[str]:
+    """The pages on a loopback port."""
+    server = make_server("127.0.0.1", 0, site.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture
