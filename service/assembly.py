@@ -7,7 +7,7 @@ when it contradicts itself. Nothing here is HTTP: the scheduler and the CLI asse
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlmodel import SQLModel
 
@@ -25,12 +25,15 @@ from service.inventory import Inventory
 from service.tables import ApiKey, SignInLink
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy import Engine
 
     from service.clock import Clock
     from service.settings import Settings
     from service.signers import Signers
 
+DEFAULT_ORIGIN: Final = "assay.example/ledger"
 _TABLES = [SQLModel.metadata.tables[t.__tablename__] for t in (ApiKey, SignInLink)]
 
 
@@ -70,7 +73,7 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
     SQLModel.metadata.create_all(writer(engine), tables=_TABLES)
     ledger = Ledger.create(
         engine,
-        origin=settings.origin,
+        origin=settings.origin or DEFAULT_ORIGIN,
         log_key=keys.log,
         data_dir=settings.data_dir,
     )
@@ -78,7 +81,7 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
     for role, key in keys.by_role.items():
         draft = signers.introduction(key, role, f"house:{role}", event_time=utc_ms(clock()))
         ledger.append(draft, operator)
-    (settings.data_dir / "log.vkey").write_text(ledger.vkey + "\n", encoding="utf-8")
+    _vkey_file(settings).write_text(ledger.vkey + "\n", encoding="utf-8")
     engine.dispose()
     return assemble(settings, clock)
 
@@ -91,7 +94,7 @@ def assemble(settings: Settings, clock: Clock = system_clock) -> Assembly:
     engine = open_engine(settings.url)
     ledger = Ledger.open(
         engine,
-        origin=settings.origin,
+        origin=settings.origin or _name_of(settings),
         log_key=keys.log,
         data_dir=settings.data_dir,
     )
@@ -110,3 +113,15 @@ def assemble(settings: Settings, clock: Clock = system_clock) -> Assembly:
         inventory=inventory,
         environment_digest=environment_digest,
     )
+
+
+def _vkey_file(settings: Settings) -> Path:
+    return settings.data_dir / "log.vkey"
+
+
+def _name_of(settings: Settings) -> str:
+    """The log's name, as its verifier key states it; opening the ledger checks it."""
+    try:
+        return _vkey_file(settings).read_text("utf-8").partition("+")[0]
+    except FileNotFoundError as error:
+        raise NotInitialised(str(settings.data_dir)) from error

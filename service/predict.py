@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ledger.seal import RowTree
-from models.errors import InputRefused
-from models.runtime.predictor import recorded
 
 from ledger.keys import Role
 from ledger.record import Draft, commit_field, make_opening, row_bytes, row_object
+from ledger.seal import RowTree
+from models.errors import InputRefused
+from models.runtime.predictor import recorded
 from service.errors import FieldRefused
 from service.verification.policy import DEFAULT_POLICY
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ledger.log import Appended
-
     from ledger.record import SealedOpening
     from models.hub.catalog import ModelRef
     from models.runtime import Output, Predictor, Reason

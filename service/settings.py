@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     )
     database_url: str = Field(default="", description="empty: SQLite at <data_dir>/assay.db")
     origin: str = Field(
-        default="assay.example/ledger", description="the log's name, first line of a checkpoint"
+        default="", description="the log's name, given once to `assay init`; later it is checked"
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")

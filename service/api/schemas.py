@@ -22,7 +22,7 @@ def _time(text: str) -> str:
 Time = Annotated[
     str,
     AfterValidator(_time),
-    Field(description="RFC 3339 with a zone, or a plain date", examples=["2008-09-15"]),
+    Field(description="RFC 3339 with a zone, or a plain date such as 2008-09-15"),
 ]
 RowId = Annotated[
     str,
@@ -96,13 +96,15 @@ class OutcomesRequest(Strict):
 class PredictionPath(BaseModel):
     """A prediction request (leaf) or one row of it (leaf.row)."""
 
-    prediction_id: str = Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,5})?$", examples=["17", "17.0"])
+    prediction_id: str = Field(
+        pattern=r"^[0-9]{1,15}(\.[0-9]{1,5})?$", description="a leaf such as 17, or 17.0"
+    )
 
 
 class NamePath(BaseModel):
     """A model's name."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", examples=["credit-default"])
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", description="such as credit-default")
 
 
 class LeafPath(BaseModel):

@@ -23,7 +23,7 @@ def init(data_dir: Path | None, origin: str | None) -> None:
     house = initialise(settings_for(data_dir, origin=origin))
     directory = house.settings.data_dir
     click.echo(f"made {directory}: {house.ledger.size} entries introduce the house's keys")
-    click.echo(f"origin          {house.settings.origin}")
+    click.echo(f"origin          {house.ledger.origin}")
     click.echo(f"verifier key    {house.ledger.vkey}")
     click.echo("Give the verifier key to your auditors by another way than this machine.")
     click.echo("Next:")
@@ -75,7 +75,7 @@ def scheduler(data_dir: Path | None, jobs: tuple[str, ...]) -> None:
 def status(data_dir: Path | None) -> None:
     """Say what is in a house: the log, its newest checkpoint, the models in production."""
     house = open_house(data_dir)
-    click.echo(f"origin         {house.settings.origin}")
+    click.echo(f"origin         {house.ledger.origin}")
     click.echo(f"verifier key   {house.ledger.vkey}")
     click.echo(f"tree size      {house.ledger.size}")
     for kind, count in sorted(house.ledger.counts().items()):

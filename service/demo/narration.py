@@ -47,8 +47,8 @@ class Narration:
         """Both reports side by side, each in its own words; nothing is added up."""
         table = Table(title="Two questions, two reports", title_justify="left", expand=True)
         table.add_column("Model")
-        table.add_column("⬡ Computed honestly?")
-        table.add_column("◆ Computed correctly?")
+        table.add_column("Computed honestly?")
+        table.add_column("Computed correctly?")
         executions = {e["model_digest"]: e for e in honesty["executions"]}
         for model in correctness["evaluated_models"]:
             execution = executions.get(model["model_digest"])
@@ -66,16 +66,22 @@ class Narration:
         table = Table(
             title="The four quadrants", title_justify="left", expand=True, show_lines=True
         )
-        for heading in ("", "What happened", "⬡ Honestly?", "◆ Correctly?"):
+        for heading in ("", "What happened", "Computed honestly?", "Computed correctly?"):
             table.add_column(heading)
         for row in rows:
             table.add_row(*row)
         self.console.print(table)
 
-    def ready(self, address: str, token_path: str, data_dir: Path) -> None:
+    def end(self, holds: bool, directory: Path, seconds: float) -> None:  # noqa: FBT001 - one fact
+        """Whether everything came out as told, and where it lies."""
+        verdict = "all as expected" if holds else "[red]NOT as expected[/red]"
+        self.console.print(f"\n[bold]{verdict}[/bold], {seconds:.0f} s. In {directory}:")
+        self.say("reports/honesty.json  reports/correctness.json  export/  log.vkey")
+
+    def ready(self, address: str, path: str) -> None:
         """The last words before Ctrl-C."""
-        self.console.print(f"\n[bold]Dashboards:[/bold] {address}{token_path}", soft_wrap=True)
-        self.say(f"the link signs you in once; everything is in {data_dir}; stop with Ctrl-C")
+        self.console.print(f"\n[bold]Dashboards:[/bold] {address}{path}", soft_wrap=True)
+        self.say("the link signs you in once; stop with Ctrl-C")
 
 
 def _honest_words(execution: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 START_S = 60  # a cold start imports scipy from a cold disk
 AUDIT_S = 300
+DRIFT_S = 300
 
 
 def command(*arguments: str) -> list[str]:
@@ -88,6 +89,13 @@ def start_drift(data_dir: Path) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
         )
+
+
+def wait_for_drift(process: subprocess.Popen[bytes], data_dir: Path) -> None:
+    """Wait until drift is recorded. Raises ServiceError, with the log's end, when it was not."""
+    if process.wait(timeout=DRIFT_S):
+        tail = (data_dir / "scheduler.log").read_text(errors="replace")[-600:]
+        raise ServiceError(500, "drift-failed", f"assay scheduler --once drift failed: {tail}")
 
 
 @dataclass(frozen=True, slots=True)
