@@ -1,0 +1,88 @@
+"""Small real houses for tests: keys, ledger on SQLite, the reference models, an HTTP client per scope.
+
+Training takes a second, so the packages are trained once; every test gets a house of its own.
+"""
+
+import functools
+import json
+from dataclasses import dataclass
+
+from models.reference import credit_default, trade_signal, value_at_risk
+from models.reference.data import load_credit, load_sp500
+from models.reference.market import days
+from service.app import create_app
+from service.assembly import initialise
+from service.auth import Scope
+from service.publishing import DEVELOPER, VALIDATOR, publish_package, put_to_work
+from service.settings import Settings
+
+ENVIRONMENT = "sha256:" + "0" * 64
+
+
+@functools.cache
+def packages():
+    recipes = (credit_default.train, value_at_risk.train_baseline, trade_signal.train)
+    return {p.manifest.name: p for p in (make(environment_digest=ENVIRONMENT) for make in recipes)}
+
+
+def make_house(directory, models=("credit-default", "trade-signal"), **settings):
+    house = initialise(Settings(data_dir=directory, origin="test.example/log", **settings))
+    for name in models:
+        digest = publish_package(house, packages()[name], actor_id=DEVELOPER)
+        put_to_work(house, digest, reason="a test", actor_id=VALIDATOR)
+    return house
+
+
+def credit_rows(count, part="replay"):
+    found = load_credit().rows(part, credit_default.FEATURES)
+    return [next(found)[1] for _ in range(count)]
+
+
+def signal_days(count):
+    every = days(load_sp500(), "2007-01-01", "2009-12-31")
+    return [next(every) for _ in range(count)]
+
+
+@dataclass
+class Caller:
+    """A Flask test client with one key."""
+
+    client: object
+    key: str
+
+    def _headers(self, idempotency):
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return headers | ({"Idempotency-Key": idempotency} if idempotency else {})
+
+    def get(self, path, **kwargs):
+        return self.client.get(path, headers=self._headers(None), **kwargs)
+
+    def post(self, path, body, idempotency=None):
+        return self.client.post(path, json=body, headers=self._headers(idempotency))
+
+    def post_raw(self, path, data, content_type="application/json"):
+        return self.client.post(
+            path, data=data, content_type=content_type, headers=self._headers(None)
+        )
+
+
+class Api:
+    """An application over a house, and one caller per scope."""
+
+    def __init__(self, house):
+        self.house = house
+        self.app = create_app(house)
+        self.app.testing = False
+        for scope in Scope:
+            key = house.callers.issue(f"{scope}-person", [scope])
+            setattr(self, scope.value, Caller(self.app.test_client(), key))
+        self.nobody = self.app.test_client()
+
+    def predict(self, row=None, idempotency=None, **more):
+        body = {"model": "credit-default", "features": row or credit_rows(1)[0], **more}
+        return self.trader.post("/v1/predictions", body, idempotency)
+
+
+def problem_of(response):
+    assert response.content_type == "application/problem+json", response.get_data(as_text=True)
+    return json.loads(response.get_data())
