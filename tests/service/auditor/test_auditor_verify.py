@@ -7,7 +7,7 @@ import pytest
 
 from ledger.keys import Role, SigningKey
 from models.hub.provenance import pae, seal_envelope, statement_bytes
-from service.auditor.verify import CLAIMS
+from service.auditor.verify import CLAIMS, FINDINGS_KEPT
 from service.verification.policy import DEFAULT_POLICY, Policy, Rule
 
 SHA0 = "sha256:" + "0" * 64
@@ -286,3 +286,48 @@ def test_a_blob_that_is_not_in_the_export_leaves_its_check_undone(log, audit, as
 
 def test_the_default_policy_is_what_the_paper_house_names(house, audit):
     assert audit(house).policy_digest == DEFAULT_POLICY.digest
+
+
+def test_a_publisher_may_withdraw_what_it_published(log, audit, failed):
+    digest = log.publish(actor="ada")
+    log.approve(digest, actor="ada", kind="model.withdrawn")
+    assert failed(audit(log))[0] == []
+
+
+def test_a_publishers_key_introduced_afterwards_signs_nothing_before(log, audit, failed):
+    late = SigningKey(b"\11" * 32)
+    leaf = len(log.entries)
+    log.publish(key=late)
+    log.introduce(late, Role.PUBLISHER, "house:late")
+    names, first = failed(audit(log))
+    assert names == ["provenance", "signer"]
+    assert first["provenance"].leaf == leaf
+
+
+def test_a_publishers_key_nobody_introduced_signs_nothing(log, audit, failed):
+    log.publish(key=STRANGER)
+    assert failed(audit(log))[0] == ["provenance", "signer"]
+
+
+def test_an_approval_with_the_publishers_key_is_no_second_pair_of_eyes(log, audit, failed):
+    digest = log.publish()
+    data = {"model_digest": digest, "name": "trade-signal", "reason": "tests"}
+    log.add("model.approved", data, log.keys[Role.PUBLISHER], "grace")
+    assert failed(audit(log))[0] == ["approval", "signer"]
+
+
+def test_failures_are_counted_in_full_and_listed_up_to_a_bound(log, audit, as_json):
+    digest = log.publish()
+    log.approve(digest)
+    log.predict(digest)
+    for _ in range(FINDINGS_KEPT + 5):
+        log.predict(digest, policy_digest=SHA0)
+    report = audit(log, replay=False)
+    check = next(c for c in as_json(report)["checks"] if c["check"] == "policy_named")
+    assert check["counts"] == {
+        "examined": FINDINGS_KEPT + 6,
+        "failed": FINDINGS_KEPT + 5,
+        "unchecked": 0,
+    }
+    assert len(report.findings) == FINDINGS_KEPT
+    assert report.failed == FINDINGS_KEPT + 5
