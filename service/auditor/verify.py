@@ -38,7 +38,7 @@ FINDINGS_KEPT: Final = 1000  # the rest is counted: a report must stay readable 
 CLAIMS: Final[Mapping[str, str]] = {
     "manifest": "each published digest is that of a manifest with the published name and version",
     "provenance": "each model's provenance is signed by a publisher's key and names its digest",
-    "approval": "each approval follows publication and comes from another person and key",
+    "approval": "each approval follows publication, by its name, from another person and key",
     "model_name": "each prediction gives its model the name it was published under",
     "approved_before_use": "each model was approved at a leaf before its first use",
     "not_withdrawn_at_use": "no prediction was made by a model withdrawn at an earlier leaf",
@@ -212,6 +212,10 @@ def _check_approval(tally: _Tally, bundle: Bundle, approved: Lifecycle) -> None:
     if not earlier:
         expected, got = "a publication at an earlier leaf", "none"
         tally.fail("approval", approved.leaf, expected, got, subject)
+        return
+    names = sorted({published.name for published in earlier})
+    if approved.name not in names:
+        tally.fail("approval", approved.leaf, " or ".join(names), approved.name, subject)
         return
     for published in earlier:
         if approved.actor == published.actor or approved.signer == published.signer:

@@ -42,6 +42,13 @@ def approved_by_its_publisher(log):
     return leaf
 
 
+def approved_under_another_name(log):
+    digest = log.publish()
+    leaf = log.approve(digest, name="value-at-risk")
+    log.predict(digest)
+    return leaf
+
+
 def withdrawn(log):
     digest = log.publish()
     log.approve(digest)
@@ -73,7 +80,7 @@ def under_another_policy(log):
 
 DEEDS = {
     "approved_before_use": (unapproved, approved_too_late),
-    "approval": (approved_by_its_publisher,),
+    "approval": (approved_by_its_publisher, approved_under_another_name),
     "not_withdrawn_at_use": (withdrawn, withdrawn_then_approved_again),
     "model_name": (under_another_models_name,),
     "policy_named": (under_another_policy,),
@@ -218,7 +225,9 @@ ENVELOPES = {
     "subjects of another form": lambda good, key: _seal(
         STATEMENT % b',"subject":["x",{"digest":"y"},{"digest":{"sha256":7}}]', key
     ),
-    "another statement type": lambda good, key: _seal(b'{"_type":"https://example.org"}', key),
+    "another statement type": lambda good, key: _seal(
+        good.replace(b"in-toto.io/Statement/v1", b"in-toto.io/Statement/v0.1"), key
+    ),
     "a statement that is a list": lambda good, key: _seal(b"[]", key),
 }
 
@@ -331,3 +340,19 @@ def test_failures_are_counted_in_full_and_listed_up_to_a_bound(log, audit, as_js
     }
     assert len(report.findings) == FINDINGS_KEPT
     assert report.failed == FINDINGS_KEPT + 5
+
+
+def test_another_manifest_stored_under_the_digest_fails(log, audit, failed, made):
+    digest = log.publish()
+    log.blobs[digest] = made(owner="somebody else").to_bytes()
+    names, first = failed(audit(log))
+    assert names == ["blob", "manifest"]
+    assert first["manifest"].expected == f"bytes of {digest}"
+
+
+def test_a_manifest_whose_version_is_a_number_fails(log, audit, failed, made):
+    value = json.loads(made().to_bytes())
+    blob = json.dumps({**value, "version": 1}).encode()
+    log.publish(model_digest=log.blob(blob), version="1")
+    _, first = failed(audit(log))
+    assert first["manifest"].expected == "a name and a version in text"
