@@ -12,7 +12,7 @@ from models.reference.data import load_credit, load_sp500
 from models.reference.market import days
 from service.app import create_app
 from service.assembly import initialise
-from service.auth import Scope
+from service.auth import Identity, Scope
 from service.publishing import DEVELOPER, VALIDATOR, publish_package, put_to_work
 from service.settings import Settings
 
@@ -86,3 +86,10 @@ class Api:
 def problem_of(response):
     assert response.content_type == "application/problem+json", response.get_data(as_text=True)
     return json.loads(response.get_data())
+
+
+DESK = Identity(key_id="0" * 16, actor_id="desk", scopes=frozenset({Scope.TRADER}))
+
+
+def reporter():
+    return Identity(key_id="1" * 16, actor_id="back-office", scopes=frozenset({Scope.OUTCOMES}))
