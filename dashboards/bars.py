@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from dashboards.words import figure, number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 AMBER, RED = 5, 10  # first counts of the zones (Basel MAR32)
@@ -38,16 +38,20 @@ def maturity(counts: Mapping[str, Any]) -> Markup:
     )
 
 
-def bar(value: object, largest: object) -> Markup:
-    """A signed bar from the middle, scaled by the largest magnitude of its column."""
-    found, most = _value(value) or 0.0, abs(_value(largest) or 0.0)
-    half = 50 * min(1.0, abs(found) / most) if most else 0.0
-    start = 50.0 if found >= 0 else 50 - half
+def bar(value: object, column: Sequence[object]) -> Markup:
+    """A bar scaled to its column: from the left; from the middle if a value is negative."""
+    found = _value(value) or 0.0
+    numbers = [n for n in map(_value, column) if n is not None]
+    most = max((abs(n) for n in numbers), default=0.0)
+    both = any(n < 0 for n in numbers)
+    zero = 50.0 if both else 0.0
+    wide = (100 - zero) * min(1.0, abs(found) / most) if most else 0.0
+    start = zero if found >= 0 else zero - wide
     side = "up" if found >= 0 else "down"
     return Markup(  # noqa: S704 - numbers only
         '<svg class="signed" width="100%" height="12" aria-hidden="true">'
-        f'<rect class="{side}" x="{start:.2f}%" y="1" width="{half:.2f}%" height="10"/>'
-        '<line x1="50%" x2="50%" y1="0" y2="12"/></svg>'
+        f'<rect class="{side}" x="{start:.2f}%" y="1" width="{wide:.2f}%" height="10"/>'
+        f'<line x1="{zero:g}%" x2="{zero:g}%" y1="0" y2="12"/></svg>'
     )
 
 

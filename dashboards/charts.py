@@ -32,6 +32,7 @@ AMBER, RED, LIGHT_CELLS = (
     16,
 )  # first counts of the zones (Basel MAR32); 15 and more share one
 GUTTER: Final = 52  # px for axis labels
+LABEL: Final = 18  # px that a line of text needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,9 @@ def history(estimate: Estimate, *, ident: str, height: int = 190) -> Markup:
         _defs(ident),
         *_grid(scale, ticks),
         *_limit(scale, limit, estimate.limit_side, ident),
+        *_limit_label(scale, limit, estimate, values),
         _lines(scale, points, values),
         *_dots(scale, points, values, beyond, estimate.unit),
-        *_limit_label(scale, limit, estimate),
         *_dates(points, height),
         f'<line class="cursor" x1="0" x2="0" y1="{TOP}" y2="{height - FOOT}" hidden="hidden"/>',
     ]
@@ -82,6 +83,14 @@ def history(estimate: Estimate, *, ident: str, height: int = 190) -> Markup:
         f'aria-hidden="true">{labels}</svg>'
         f'<svg class="plot" id="{ident}" width="100%" height="{height}" role="img" '
         f'aria-label="{escape(_told(estimate))}">{"".join(body)}</svg></div>'
+    )
+
+
+def stray(estimate: Estimate) -> bool:
+    """Whether a window of the history lies beyond a limit that raised no alarm."""
+    limit = _float(estimate.limit)
+    return estimate.standing != "alarm" and any(
+        _is_beyond(_float(p.value), limit, estimate.limit_side) for p in estimate.history
     )
 
 
@@ -157,15 +166,27 @@ def _limit(scale: _Scale, limit: float | None, side: str, ident: str) -> list[st
     return [hatched, f'<line class="limit" x1="0" x2="100%" y1="{y}" y2="{y}"/>']
 
 
-def _limit_label(scale: _Scale, limit: float | None, estimate: Estimate) -> list[str]:
+def _limit_label(
+    scale: _Scale, limit: float | None, estimate: Estimate, values: Sequence[float | None]
+) -> list[str]:
+    """The limit in words, at that end and side of its line where the data stay farthest off."""
     if limit is None:
         return []
-    y = scale.y(limit)
-    above = y > scale.height - FOOT - 16 or (estimate.limit_side != "min" and y > TOP + 6)
-    place = y - 5 if above else y + 14
+    y, quarter = scale.y(limit), max(1, len(values) // 4)
+    ends = (("99%", "end", values[-quarter:]), ("1%", "start", values[:quarter]))
+    places = [y - 5] * (y > TOP + LABEL) + [y + 14] * (y < scale.height - FOOT - LABEL)
+
+    def room(place: float, part: Sequence[float | None]) -> float:
+        middle = place - 4
+        return min((abs(scale.y(v) - middle) for v in part if v is not None), default=scale.height)
+
+    place, (x, anchor, _) = max(
+        ((place, end) for place in places or [y - 5] for end in ends),
+        key=lambda option: min(2 * LABEL, room(option[0], option[1][2])),
+    )
     word = {"max": "at most", "min": "at least"}.get(estimate.limit_side, "limit")
     text = escape(f"{word} {figure(estimate.limit, estimate.unit)}")
-    return [f'<text class="limit-label" x="99%" y="{place:g}" text-anchor="end">{text}</text>']
+    return [f'<text class="limit-label" x="{x}" y="{place:g}" text-anchor="{anchor}">{text}</text>']
 
 
 def _lines(scale: _Scale, points: Sequence[Point], values: Sequence[float | None]) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 DEPTH_MAX: Final = 6  # deeper than any schema of ours; a cycle stops here
+_BREAK: Final = re.compile(r"<br */?>")
 _CONSTRAINTS: Final = (
     ("pattern", "matches {}"),
     ("minimum", "at least {}"),
@@ -61,7 +62,7 @@ class Operation:
     method: str
     path: str
     summary: str
-    description: str
+    description: tuple[str, ...]
     parameters: tuple[Field, ...]
     body: tuple[Field, ...]
     body_media: str
@@ -145,10 +146,16 @@ def _operation(
     )
 
 
-def _own_words(told: Mapping[str, Any]) -> str:
-    """The description without the summary that some generators put before it."""
-    text, summary = str(told.get("description") or ""), str(told.get("summary") or "")
-    return text.removeprefix(summary).strip() if text != summary else ""
+def _own_words(told: Mapping[str, Any]) -> tuple[str, ...]:
+    """The description in paragraphs, without the summary that some generators put before it.
+
+    flask-openapi3 writes a line's end as `<br/>`.
+    """
+    text = _BREAK.sub("\n", str(told.get("description") or "")).strip()
+    summary = str(told.get("summary") or "")
+    if text == summary or text.startswith(f"{summary}\n"):
+        text = text.removeprefix(summary)
+    return tuple(" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip())
 
 
 def _parameter(document: Mapping[str, Any], given: Mapping[str, Any]) -> Field:
@@ -173,9 +180,13 @@ def _answer(document: Mapping[str, Any], status: str, told: Mapping[str, Any]) -
 def _content(
     document: Mapping[str, Any], holder: Mapping[str, Any] | None
 ) -> tuple[str, Mapping[str, Any]]:
+    """The first media type with its schema; an example given beside the schema goes into it."""
     content = (_follow(document, holder or {})).get("content") or {}
     for media, told in content.items():
-        return str(media), told.get("schema") or {}
+        schema = told.get("schema") or {}
+        given = [told["example"]] if "example" in told else []
+        given += [e["value"] for e in (told.get("examples") or {}).values() if "value" in e]
+        return str(media), {**schema, "examples": given} if given else schema
     return "", {}
 
 

@@ -37,9 +37,8 @@ def test_schema_that_names_itself_ends(api):
 
 
 def test_description_does_not_repeat_the_summary(api):
-    assert (
-        operation(api, "POST", "/v1/predictions").description == "The answer carries the receipt."
-    )
+    told = operation(api, "POST", "/v1/predictions").description
+    assert told == ("The answer carries the receipt.", "Send a key with it.")
 
 
 def test_curl_example_is_one_command_with_a_body_that_parses(api):
@@ -54,6 +53,14 @@ def test_curl_example_fills_the_path(api):
         '"$ASSAY_URL/v1/predictions/17.0"'
         in operation(api, "GET", "/v1/predictions/{prediction_id}").curl
     )
+
+
+def test_given_example_of_a_body_is_the_one_shown(sample):
+    document = sample.stored("openapi")
+    content = document["paths"]["/v1/predictions"]["post"]["requestBody"]["content"]
+    content["application/json"]["example"] = {"model": "m", "features": {"a": 1}}
+    curl = operation(lay_out(document), "POST", "/v1/predictions").curl
+    assert json.loads(shlex.split(curl)[-1]) == {"model": "m", "features": {"a": 1}}
 
 
 def test_open_route_needs_no_key(api):

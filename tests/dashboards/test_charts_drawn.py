@@ -149,11 +149,42 @@ def test_zone_scale_of_no_number_draws_nothing():
     assert bars.traffic_light({"columns": ["Exceedances"], "rows": [["many"]]}) == ""
 
 
-@given(st.integers(-(2**53), 2**53), st.integers(-(2**53), 2**53))
-def test_contribution_bar_stays_in_its_cell(value, most):
-    drawn = bars.bar(value, most)
+def test_contribution_bars_start_left_unless_the_column_has_both_signs():
+    assert 'x="0.00%" y="1" width="100.00%"' in bars.bar(5, [5, 3])
+    assert 'x="50.00%" y="1" width="50.00%"' in bars.bar(5, [5, -3])
+    assert 'class="down" x="20.00%" y="1" width="30.00%"' in bars.bar(-3, [5, -3])
+
+
+@given(st.integers(-(2**53), 2**53), st.lists(st.integers(-(2**53), 2**53)))
+def test_contribution_bar_stays_in_its_cell(value, column):
+    drawn = bars.bar(value, [value, *column])
     x, width = (
         float(v) for v in re.search(r'x="([0-9.-]+)%" y="1" width="([0-9.-]+)%"', drawn).groups()
     )
-    assert 0 <= x <= 100
-    assert 0 <= x + width <= 100.01
+    assert x >= 0
+    assert x + width <= 100.01
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["40", "30", "20", "10"],
+        ["10", "20", "30", "40"],
+        ["11", "29", "30", "12"],
+        ["8", "9", "7", "9"],
+    ],
+)
+def test_limit_is_named_where_no_point_lies(estimate, values):
+    drawn = charts.history(estimate(values, limit="9"), ident="c")
+    label = re.search(r'class="limit-label" x="(1|99)%" y="([0-9.]+)"', drawn)
+    near = 0 if label[1] == "1" else -1
+    heights = re.findall(r'class="(?:off" x="-4" y|pt dot" cx="[0-9.]+%" cy)="([0-9.]+)"', drawn)
+    assert abs(float(heights[near]) - (float(label[2]) - 4)) > 7
+
+
+def test_window_beyond_a_limit_without_alarm_is_explained(site):
+    model = site.house.answers["/v1/reports/correctness"]["report"]["evaluated_models"][0]
+    told = "beyond the limit without an alarm"
+    assert told not in site.page("/models/credit-default").words
+    model["estimates"][0]["history"][0]["value"] = "0.6986"
+    assert told in site.page("/models/credit-default").words
