@@ -15,8 +15,8 @@ disagree with the API and cannot show what the API would refuse. Nothing here ch
 Imports nothing of ours.
 """
 
-from dashboards.reading import ReadError
+from dashboards.reading import Problem, ReadError
 from dashboards.render import render_error, render_sign_in
 from dashboards.routes import blueprint
 
-__all__ = ["ReadError", "blueprint", "render_error", "render_sign_in"]
+__all__ = ["Problem", "ReadError", "blueprint", "render_error", "render_sign_in"]
