@@ -79,7 +79,7 @@ class Encoder:
             return math.nan
         try:
             value: float = struct.unpack(">f", bytes.fromhex(text))[0]
-        except (ValueError, struct.error) as error:
+        except (ValueError, TypeError, struct.error) as error:
             raise InputRefused(feature.name, "is not a pattern of 8 hex digits") from error
         if not math.isfinite(value):
             raise InputRefused(feature.name, "must be finite")

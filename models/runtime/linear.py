@@ -1,11 +1,11 @@
 """Format linear-q16/v1: weights and an intercept in float32, as an ONNX LinearRegressor.
 
-The product of two float32 numbers is exact in float64, and `math.fsum` adds without error and rounds
-once at the end, so the order of the features and the machine's vector units do not matter. The sum
-is then rounded to the nearest multiple of 2^-16, ties to even. No BLAS.
+The product of two float32 numbers is exact in float64, and `math.fsum` adds without error and
+rounds once at the end, so the order of the features and the machine's vector units do not matter.
+The sum is then rounded to the nearest multiple of 2^-16, ties to even. No BLAS.
 
-The artifact is ONNX (ModelProto, opset ai.onnx.ml 1), so ONNX Runtime can read it; here it is read by
-taking the numbers out and writing the file again: bytes that differ from that are refused. So
+The artifact is ONNX (ModelProto, opset ai.onnx.ml 1), so ONNX Runtime can read it. Here it is read
+by taking the numbers out and writing the file again: bytes that differ from that are refused. So
 nothing but one LinearRegressor of one target can be in it.
 """
 
@@ -40,14 +40,14 @@ class Linear:
     intercept: float
 
     @classmethod
-    def parse(cls, data: bytes, width: int, largest: Sequence[float]) -> Linear:
-        """Read an artifact for rows of `width` features, each at most `largest` in size.
+    def parse(cls, data: bytes, largest: Sequence[float]) -> Linear:
+        """Read an artifact for rows whose features are at most `largest` in size, in order.
 
         Raises ArtifactRefused.
         """
         weights, intercept = decode_onnx(data)
-        if len(weights) != width:
-            raise ArtifactRefused(FORM, f"{len(weights)} weights for {width} features")
+        if len(weights) != len(largest):
+            raise ArtifactRefused(FORM, f"{len(weights)} weights for {len(largest)} features")
         if not all(map(math.isfinite, (*weights, intercept))):
             raise ArtifactRefused(FORM, "a weight is not finite")
         bound = abs(intercept) + sum(abs(w) * x for w, x in zip(weights, largest, strict=True))

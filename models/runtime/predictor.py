@@ -176,7 +176,6 @@ def load(manifest: Manifest, read_blob: Callable[[str], bytes]) -> Predictor:
     raises passes through.
     """
     largest = Encoder(manifest.features).largest
-    width = len(largest)
     engines: dict[str, Trees | Linear] = {}
     for output in manifest.outputs:
         data = read_blob(output.artifact)
@@ -184,9 +183,9 @@ def load(manifest: Manifest, read_blob: Callable[[str], bytes]) -> Predictor:
         if got != output.artifact:
             raise DigestMismatch(f"artifact of {output.name}", expected=output.artifact, got=got)
         if manifest.format == "tree-ensemble-q16/v1":
-            engines[output.name] = Trees.parse(data, width)
+            engines[output.name] = Trees.parse(data, manifest.feature_names)
         else:
-            engines[output.name] = Linear.parse(data, width, largest)
+            engines[output.name] = Linear.parse(data, largest)
     predictor = Predictor(manifest, engines)
     predictor.self_test()
     return predictor

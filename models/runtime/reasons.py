@@ -1,9 +1,10 @@
 """Principal reasons of a credit score, from the executed model itself: no surrogate explains it.
 
 Method reference-replacement/v1: for each group of features, the output is computed again with the
-group's features set to the manifest's reference values (an ordinary repaid account). The difference,
-an exact integer in units of 2^-16, is the group's contribution. The positive ones push the score
-towards refusal; at most `most` are stated, largest first, ties by code (12 CFR 1002.9(b)(2)).
+group's features set to the manifest's reference values (an ordinary repaid account). The
+difference, an exact integer in units of 2^-16, is the group's contribution. The positive ones push
+the score towards refusal; at most `most` are stated, largest first, ties by code (12 CFR
+1002.9(b)(2)).
 
 It states which inputs moved this score against that reference. It does not state a cause, and
 contributions of interacting groups need not add up to the whole.

@@ -56,9 +56,9 @@ class Trees:
     bound_q16: int
 
     @classmethod
-    def parse(cls, data: bytes, width: int) -> Trees:
-        """Read an artifact for rows of `width` features. Raises ArtifactRefused."""
-        return _build(_checked_learner(parse_ubjson(data), width), width)
+    def parse(cls, data: bytes, names: Sequence[str]) -> Trees:
+        """Read an artifact for rows of these features, in order. Raises ArtifactRefused."""
+        return _build(_checked_learner(parse_ubjson(data), names), len(names))
 
     def run(self, matrix: NDArray[np.float32]) -> NDArray[np.int64]:
         """The output of each row, in units of 2^-16."""
@@ -93,7 +93,10 @@ class Trees:
         return np.unique(np.searchsorted(self.roots, splits, side="right") - 1)
 
 
-def _checked_learner(document: Any, width: int) -> list[dict[str, Any]]:  # noqa: ANN401 - parsed
+def _checked_learner(
+    document: Any,  # noqa: ANN401 - parsed bytes
+    names: Sequence[str],
+) -> list[dict[str, Any]]:
     """The trees of a document that is of the one kind this format allows."""
     try:
         learner = document["learner"]
@@ -102,7 +105,8 @@ def _checked_learner(document: Any, width: int) -> list[dict[str, Any]]:  # noqa
         objective = str(learner["objective"]["name"])
         facts = {
             "booster": (str(booster["name"]), "gbtree"),
-            "num_feature": (str(param["num_feature"]), str(width)),
+            "num_feature": (str(param["num_feature"]), str(len(names))),
+            "feature_names": (list(learner["feature_names"]), list(names)),
             "num_class": (str(param["num_class"]), "0"),
             "num_target": (str(param["num_target"]), "1"),
             "num_parallel_tree": (str(model["gbtree_model_param"]["num_parallel_tree"]), "1"),
@@ -115,7 +119,7 @@ def _checked_learner(document: Any, width: int) -> list[dict[str, Any]]:  # noqa
         raise ArtifactRefused(FORM, "not a gradient-boosted tree document") from error
     for name, (got, wanted) in facts.items():
         if got != wanted:
-            raise ArtifactRefused(FORM, f"{name} is {str(got)[:40]}, expected {wanted}")
+            raise ArtifactRefused(FORM, f"{name} is {str(got)[:80]}, expected {str(wanted)[:80]}")
     if not isinstance(trees, list) or not 0 < len(trees) <= TREES_MAX:
         raise ArtifactRefused(FORM, f"expected 1 to {TREES_MAX} trees")
     return trees
