@@ -153,10 +153,8 @@ def install(app: Flask) -> None:
 
     def handle_http(error: HTTPException) -> Response:
         status = error.code or 500
-        if error.response is not None:  # a validation problem made by the framework's callback
-            return Response(
-                error.response.get_data(), status, content_type=error.response.content_type
-            )
+        if isinstance(error.response, Response):  # made by the validation callback
+            return error.response
         code = (error.name or "error").lower().replace(" ", "-")
         return problem(ServiceError(status, code, error.description or code))
 

@@ -27,10 +27,11 @@ pages = Blueprint("pages", __name__)
 
 def read(path: str) -> dict[str, Any]:
     """GET `path` from this application as the reader of the page. Raises dashboards.ReadError."""
-    builder = EnvironBuilder(path=path, method="GET")
-    environ = builder.get_environ()
-    environ[INTERNAL] = g.get("identity") or _nobody()
-    answer = Client(current_app._get_current_object()).open(environ)  # type: ignore[attr-defined]  # noqa: SLF001
+    # The identity goes in the environ's base: the client rebuilds an environ it is handed.
+    base = {INTERNAL: g.get("identity") or _nobody()}
+    builder = EnvironBuilder(path=path, method="GET", environ_base=base)
+    application = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    answer = Client(application).open(builder)
     body = answer.get_json(silent=True)
     if answer.status_code != HTTPStatus.OK or not isinstance(body, dict):
         raise dashboards.ReadError(answer.status_code, body or {"detail": "no JSON came back"})

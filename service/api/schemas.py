@@ -31,6 +31,11 @@ RowId = Annotated[
 Features = dict[str, float | int | None]
 
 
+def _example(**body: object) -> ConfigDict:
+    """A request body that the API page shows; other settings are inherited from `Strict`."""
+    return ConfigDict(openapi_extra={"example": body})  # type: ignore[typeddict-unknown-key]
+
+
 class Strict(BaseModel):
     """Base of every request body."""
 
@@ -39,6 +44,12 @@ class Strict(BaseModel):
 
 class PredictionRequest(Strict):
     """One row (`features`) or many (`rows`) for one model."""
+
+    model_config = _example(
+        model="value-at-risk-baseline",
+        features={"hs_990_250d_pct": 3.1, "hs_975_250d_pct": 2.6},
+        as_of="2008-09-12",
+    )
 
     model: str = Field(
         max_length=200,
@@ -89,6 +100,10 @@ class Outcome(Strict):
 
 class OutcomesRequest(Strict):
     """Outcomes, all recorded or none."""
+
+    model_config = _example(
+        outcomes=[{"prediction_id": "17.0", "value": "-4.71", "observed_at": "2008-09-15"}]
+    )
 
     outcomes: list[Outcome] = Field(min_length=1, max_length=1000)
 
