@@ -27,7 +27,7 @@ def test_the_log_holds_commitments_and_never_inputs(api):
     entry = json.loads(answer["receipt"]["entry"])
     assert set(entry["body"]["data"]["row"]["inputs"]) == set(row)
     assert all(len(c) == 64 for c in entry["body"]["data"]["row"]["inputs"].values())
-    assert "4711" not in answer["receipt"]["entry"]
+    assert "Ms Example" not in answer["receipt"]["entry"]
 
 
 def test_credit_states_up_to_four_reasons_for_a_decline(api):
