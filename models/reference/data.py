@@ -1,8 +1,8 @@
 """The training data, read from where it lies and checked by digest. No network.
 
 - Credit: UCI "Default of Credit Card Clients", vendored (data/ATTRIBUTION.md). It has no dates.
-- Market: S&P 500, daily, 1999 to 2018, as shipped by the `arch` package (extra `market`). The series
-  is read at training time and not copied: its own terms are not established.
+- Market: S&P 500, daily, 1999 to 2018, as shipped by the `arch` package (extra `market`). The
+  series is read at training time and not copied: its own terms are not established.
 """
 
 from __future__ import annotations

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from models.hub.manifest import Feature
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from models.hub.manifest import Feature
     from models.reference.data import MarketData
 
 HISTORY_DAYS: Final = 250  # the supervisory window of historical simulation: one trading year
@@ -89,8 +90,6 @@ def names_of(table: tuple[tuple[str, int, int, str], ...]) -> tuple[str, ...]:
 
 def schema_of(table: tuple[tuple[str, int, int, str], ...]) -> tuple[Feature, ...]:
     """A table of features as the manifest holds it."""
-    from models.hub.manifest import Feature  # noqa: PLC0415 - one use
-
     return tuple(
         Feature(
             name=name, type="decimal", minimum=low, maximum=high, missing=False, description=text

@@ -1,8 +1,8 @@
 """Round a trained xgboost model to the 2^-16 grid, once, at publishing, and say what it changed.
 
-The base margin goes into the first tree's leaves, the base score becomes the one whose margin is 0,
-and each leaf becomes the nearest multiple of 2^-16. `models.runtime.trees` says why that makes every
-engine agree. What comes out is still an ordinary xgboost model.
+The base margin goes into the first tree's leaves, the base score becomes the one whose margin is
+0, and each leaf becomes the nearest multiple of 2^-16. `models.runtime.trees` says why that makes
+every engine agree. What comes out is still an ordinary xgboost model.
 """
 
 from __future__ import annotations
