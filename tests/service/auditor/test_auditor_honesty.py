@@ -141,7 +141,7 @@ def test_a_hostile_text_is_printed_as_text(dishonest, text):
 def test_a_hostile_name_in_the_log_itself_is_audited(log, audit, failed):
     name = "\x1b[2J[bold]"
     digest = log.publish(name=name)
-    log.approve(digest, actor="\x1b[31m")
+    log.approve(digest, actor="\x1b[31m", name=name)
     log.predict(digest, model_name=name)
     report = audit(log)
     assert failed(report)[0] == ["manifest"]
