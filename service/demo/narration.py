@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -29,8 +31,8 @@ class Narration:
         self.console.print(f"\n[bold]{number}. {text}[/bold]")
 
     def say(self, text: str) -> None:
-        """A line under the step."""
-        self.console.print(f"   {text}")
+        """A line or a paragraph under the step."""
+        self.console.print(Padding(text, (0, 0, 0, 3), expand=False))
 
     def progress(self) -> Progress:
         """A bar that goes away when it is full."""
@@ -41,12 +43,13 @@ class Narration:
             TimeElapsedColumn(),
             console=self.console,
             transient=True,
+            disable=not self.console.is_terminal,
         )
 
     def two_reports(self, honesty: dict[str, Any], correctness: dict[str, Any]) -> None:
         """Both reports side by side, each in its own words; nothing is added up."""
-        table = Table(title="Two questions, two reports", title_justify="left", expand=True)
-        table.add_column("Model")
+        table = Table(box=box.SIMPLE_HEAD, expand=True)
+        table.add_column("Model", no_wrap=True)
         table.add_column("Computed honestly?")
         table.add_column("Computed correctly?")
         executions = {e["model_digest"]: e for e in honesty["executions"]}
@@ -58,18 +61,17 @@ class Narration:
                 _correct_words(model),
             )
         self.console.print(table)
-        self.say(f"honesty says nothing on: {honesty['says_nothing_on']}")
-        self.say(f"correctness does not say: {correctness['does_not_say']}")
+        self.say(f"The first does not say: {honesty['says_nothing_on']}")
+        self.say(f"The second does not say: {correctness['does_not_say']}")
 
     def quadrants(self, rows: Sequence[tuple[str, str, str, str]]) -> None:
         """The four quadrants: name, what happened, honest words, correct words."""
-        table = Table(
-            title="The four quadrants", title_justify="left", expand=True, show_lines=True
-        )
-        for heading in ("", "What happened", "Computed honestly?", "Computed correctly?"):
+        table = Table(box=box.SIMPLE_HEAD, expand=True)
+        table.add_column("Quadrant", no_wrap=True)
+        for heading in ("What happened", "Computed honestly?", "Computed correctly?"):
             table.add_column(heading)
-        for row in rows:
-            table.add_row(*row)
+        for name, happened, execution, standing in rows:
+            table.add_row(name, happened, execution, standing.replace("_", " "))
         self.console.print(table)
 
     def end(self, holds: bool, directory: Path, seconds: float) -> None:  # noqa: FBT001 - one fact
