@@ -13,7 +13,16 @@ PACKAGES = ("service", "models", "ledger", "monitoring", "dashboards")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
-HEAVY = ("flask", "sqlalchemy", "sqlmodel", "pandas", "sklearn", "xgboost", "evidently", "monitoring")
+HEAVY = (
+    "flask",
+    "sqlalchemy",
+    "sqlmodel",
+    "pandas",
+    "sklearn",
+    "xgboost",
+    "evidently",
+    "monitoring",
+)
 
 
 def test_import_contracts_are_kept():
@@ -50,8 +59,14 @@ def test_a_fresh_import_drags_in_nothing_forbidden(module, absent):
         check=True,
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
     ).stdout.split()
-    dragged = sorted({name.split(".")[0] if "." not in a else name for name in out for a in absent
-                      if name == a or name.startswith(a + ".")})
+    dragged = sorted(
+        {
+            name.split(".")[0] if "." not in a else name
+            for name in out
+            for a in absent
+            if name == a or name.startswith(a + ".")
+        }
+    )
     assert not dragged, f"{module} drags in {dragged}"
 
 
@@ -106,7 +121,7 @@ def test_each_report_is_made_by_a_module_that_does_not_know_the_other():
 
 
 def test_no_package_is_named_tests():
-    """merkletools installs a top-level package of that name."""
+    """The merkletools package installs a top-level package of that name."""
     assert not list((ROOT / "tests").rglob("__init__.py"))
 
 
