@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import LedgerError
 from ledger.grammar import ROWS_MAX
-from ledger.layout import blob_path, openings_path, rows_path
+from ledger.layout import blob_path, is_blob, openings_path, rows_path
 from ledger.record import unsigned_body
 from ledger.tiles import TILE_WIDTH, split_bundle, tile_path, width_at
 from ledger.verify import Finding, KnownKey, LogFindings
@@ -114,8 +114,11 @@ class Bundle:
 
     def blob(self, digest: str) -> bytes | None:
         """The bytes stored under a digest, not hashed here; None when they are not there."""
+        path = blob_path(digest)
+        if not is_blob(path):  # an entry of no known form could name any file of this machine
+            return None
         try:
-            return self.source.read(blob_path(digest))
+            return self.source.read(path)
         except OSError:
             return None
 

@@ -64,7 +64,7 @@ class PrefixSource:
             return self._index_bytes()
         if path in self._tiles:
             return self._slice(self._tiles[path])
-        if bundle_beside(path) is not None and self._on_edge(path):
+        if self._on_edge(path):
             return b"".join(self._lines_within(path))
         return self._source.read(path)
 
@@ -118,24 +118,22 @@ class PrefixSource:
         return tuple(ln for ln in lines if (leaf := _leaf_of(ln)) is None or leaf < self._size)
 
     def _index_bytes(self) -> bytes:
-        """The index of the view: what is untouched keeps its listed digest."""
-        files: dict[str, str] = {}
-        for path, digest in self._index.files.items():
-            kept = path in self._names and path not in self._tiles and path != HISTORY
-            if is_blob(path) or (kept and not self._on_edge(path)):
-                files[path] = digest
-        for path in self._names - files.keys() - {CHECKPOINT, INDEX}:
-            sliced = path in self._tiles or path == HISTORY or self._on_edge(path)
-            if sliced and path not in files:
-                files[path] = self._sliced_digest(path)
+        """The index of the view: a file that needed no slicing keeps its listed digest."""
+        files = {
+            path: digest
+            for path, digest in self._index.files.items()
+            if is_blob(path) or (path in self._names and not self._is_sliced(path))
+        }
+        files |= {path: self._digest(path) for path in self._names if self._is_sliced(path)}
         return Index(self._index.origin, self._size, files, self._index.openings).to_bytes()
 
-    def _sliced_digest(self, path: str) -> str:
-        """The digest of a sliced file, or the listed one of a file that needed no slicing."""
+    def _is_sliced(self, path: str) -> bool:
         tile = self._tiles.get(path)
-        listed = self._index.files.get(path)
-        if tile is not None and listed is not None and self._whole(tile) == path:
-            return listed
+        if tile is not None:
+            return self._whole(tile) != path
+        return path == HISTORY or self._on_edge(path)
+
+    def _digest(self, path: str) -> str:
         try:
             return "sha256:" + sha256(self.read(path)).hexdigest()
         except OSError:

@@ -220,7 +220,7 @@ class PaperLog:
             **changed,
         }
         if len(objects) == 1:
-            data["row"] = objects[0]
+            data.setdefault("row", objects[0])
         else:
             data["rows_root"] = root_of([leaf_hash(row_bytes(row)) for row in objects]).hex()
             self.rows[leaf] = objects

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from ledger.layout import DirectorySource
+from ledger.layout import DirectorySource, Index
 from ledger.verify import verify_export
 from service.auditor.prefix import NoSuchCheckpoint, PrefixSource
 from service.cli.audit import audit_directory
@@ -131,3 +131,43 @@ def test_a_stray_file_is_found_at_an_older_size_too(house, tmp_path, failed):
     where = house.write(tmp_path / "export")
     (where / "notes.txt").write_text("hello")
     assert failed(audit_directory(where, house.vkey, size=house.halfway))[0] == ["file"]
+
+
+def _reindex(where, change):
+    """Rewrite the index, which nobody signs."""
+    index = Index.parse((where / "index.json").read_bytes())
+    (where / "index.json").write_bytes(change(index).to_bytes())
+
+
+def test_a_wrong_digest_in_the_index_is_found_at_an_older_size_too(log, tmp_path, failed):
+    digest = log.publish()
+    while len(log.entries) < 257:
+        log.predict(digest)
+    size = log.checkpoint()
+    for _ in range(300):
+        log.predict(digest)
+    where = log.write(tmp_path / "export")
+    assert (where / "tile/0/000").stat().st_size == 256 * 32
+    lie = {"tile/0/000": "sha256:" + "0" * 64}
+    _reindex(where, lambda i: Index(i.origin, i.tree_size, {**i.files, **lie}, i.openings))
+    report = audit_directory(where, log.vkey, size=size, replay=False)
+    assert "file" in failed(report)[0]
+    assert next(f for f in report.findings if f.check == "file").subject == "tile/0/000"
+
+
+@pytest.mark.parametrize("size", [1, 10**9])
+def test_an_index_that_lies_about_its_size_breaks_nothing(house, tmp_path, size):
+    where = house.write(tmp_path / "export")
+    _reindex(where, lambda i: Index(i.origin, size, i.files, i.openings))
+    assert audit_directory(where, house.vkey, size=house.halfway).failed
+
+
+def test_nothing_outside_the_view_is_read(house, tmp_path):
+    where = house.write(tmp_path / "export")
+    view = PrefixSource(DirectorySource(where), house.halfway)
+    newest = f"tile/0/000.p/{len(house.entries)}"
+    assert (where / newest).is_file()
+    assert newest not in view.list()
+    for path in (newest, "../export/checkpoint", "none"):
+        with pytest.raises(FileNotFoundError):
+            view.read(path)

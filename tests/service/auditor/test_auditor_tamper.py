@@ -132,3 +132,48 @@ def test_another_logs_key_fails_at_the_checkpoint(export, log):
     assert exit_status(report) == 1
     assert report.findings[0].check == "checkpoint"
     assert report.tree_size == 0
+
+
+MALFORMED = {
+    "a billion rows": {"row_count": 10**9},
+    "no rows at all": {"row_count": 0},
+    "rows by name": {"row_count": "many"},
+    "a row that is a list": {"row": []},
+    "a row that is text": {"row": "x"},
+    "a row of other fields": {"row": {"row_index": 0}},
+    "commitments as a list": {"row": {"row_index": 0, "inputs": [], "outputs": [["margin_q16"]]}},
+    "a model that is a number": {"model_digest": 7},
+    "a path for a model": {"model_digest": "sha256:../../../../etc/passwd"},
+    "no mode": {"verification_mode": None},
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_signed_entry_of_no_known_form_is_found_and_the_audit_ends(house, audit, failed, data):
+    """The house signs whatever it likes; the auditor neither breaks down nor runs for ever."""
+    opening = house.openings[house.predict(house.digest, **data)]
+    leaf = len(house.entries) - 1
+    names, first = failed(audit(house))
+    assert "entry" in names
+    assert first["entry"].leaf == leaf
+    assert opening
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"{}", b"x", b'{"type":"prediction"}', b"[" * 9999])
+def test_an_entry_that_is_no_entry_is_found(house, audit, failed, body):
+    from ledger.record import assemble
+
+    house.entries.append(assemble(body, bytes(64)))
+    assert failed(audit(house))[1]["entry"].leaf == len(house.entries) - 1
+
+
+def test_no_entry_makes_the_auditor_read_outside_the_export(log, tmp_path):
+    (tmp_path / "secret").write_bytes(b"of the auditor")
+    digest = log.publish(model_digest="sha256:../../secret")
+    log.predict(digest)
+    report = audit_directory(log.write(tmp_path / "export"), log.vkey)
+    assert report.failed
+    told = {check.check: check.detail for check in report.checks}
+    assert "not in the export" in told["manifest"]
+    assert "not in the export" in told["execution"]
