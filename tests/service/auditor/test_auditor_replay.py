@@ -287,3 +287,18 @@ def test_openings_withheld_leave_execution_unchecked_and_fail_nothing(house, tmp
     assert [c.check for c in report.unchecked] == ["execution"]
     assert "withholds openings" in report.unchecked[0].detail
     assert exit_status(report) == 2
+
+
+def test_both_bars_reach_their_end(house, audit):
+    from service.cli.audit import Progress
+
+    log, rows = [], []
+    audit(
+        house,
+        progress=Progress(
+            log=lambda done, total: log.append((done, total)),
+            replay=lambda done, total: rows.append((done, total)),
+        ),
+    )
+    assert log[-1] == (len(house.entries), len(house.entries))
+    assert rows[-1] == (8, 8)
