@@ -215,7 +215,8 @@ class _Flat:
         count = len(tree.left)
         if not count or len(self.left) + count > NODES_MAX:
             raise ArtifactRefused(FORM, f"no nodes, or more than {NODES_MAX} in all")
-        first, largest, seen, level, depth = len(self.left), 0, 1, [0], 0
+        first, largest, level, depth = len(self.left), 0, [0], 0
+        fresh = set(range(1, count))  # nodes without a parent so far; the root needs none
         self.roots.append(first)
         at = first + 1  # where the next pair of children goes
         while level:
@@ -225,9 +226,9 @@ class _Flat:
                     largest = max(largest, abs(self._leaf(tree, node)))
                     continue
                 children = [tree.left[node], tree.right[node]]
-                seen += 2
-                if seen > count or not all(0 < child < count for child in children):
-                    raise ArtifactRefused(FORM, "children lead in a circle or out of the tree")
+                if children[0] == children[1] or not fresh.issuperset(children):
+                    raise ArtifactRefused(FORM, "a child is missing or has two parents")
+                fresh.difference_update(children)
                 self._split(tree, node, at)
                 at += 2
                 below += children
@@ -235,8 +236,8 @@ class _Flat:
             depth += bool(below)
             if depth > DEPTH_MAX:
                 raise ArtifactRefused(FORM, f"deeper than {DEPTH_MAX}")
-        if seen != count:
-            raise ArtifactRefused(FORM, f"{count - seen} nodes cannot be reached")
+        if fresh:
+            raise ArtifactRefused(FORM, f"{len(fresh)} nodes cannot be reached")
         self.depth = max(self.depth, depth)
         self.bound += largest
 
