@@ -2,8 +2,8 @@
 FROM python:3.11-slim
 RUN useradd --create-home --uid 10001 assay
 WORKDIR /assay
-COPY pyproject.toml requirements.lock README.md LICENSE ./
-RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
+COPY requirements-run.lock ./
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements-run.lock
 COPY . .
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
  && mkdir /data && chown assay /data

@@ -1,6 +1,7 @@
 # Two commands on a fresh machine (python3 and make): `make demo` and `make test`. `make help` lists the rest.
 UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
 RUN := .venv/bin
+COMPILE = $(UV) pip compile -q --universal --generate-hashes --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test lint fmt bench lock clean
@@ -24,7 +25,8 @@ bench: .venv/ready ## measure; writes docs/benchmarks.md and docs/benchmarks.jso
 	$(RUN)/python tests/benchmarks/run.py $(ARGS)
 
 lock: | $(UV) ## resolve pyproject.toml again: names, versions and hashes, no addresses
-	$(UV) pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --all-extras --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --extra timestamps --extra kms -c requirements.lock pyproject.toml -o requirements-run.lock
 
 clean: ## remove what make made (the environment, caches, demo data)
 	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist demo-data

@@ -125,7 +125,14 @@ def test_no_package_is_named_tests():
     assert not list((ROOT / "tests").rglob("__init__.py"))
 
 
-def test_the_lock_names_no_address():
-    text = (ROOT / "requirements.lock").read_text("utf-8")
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-run.lock"])
+def test_a_lock_names_no_address(name):
+    text = (ROOT / name).read_text("utf-8")
     assert "://" not in text
     assert "--hash=sha256:" in text
+
+
+def test_what_is_shipped_holds_no_test_peer():
+    text = (ROOT / "requirements-run.lock").read_text("utf-8")
+    for peer in ("pymerkle", "scitt-cose", "pytest", "hypothesis", "rfc8785"):
+        assert f"\n{peer}==" not in text
