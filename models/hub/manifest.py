@@ -105,7 +105,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """Inputs with the outputs that the training library gave for them."""
+    """Inputs with outputs that were not computed by `models.runtime`."""
 
     inputs: tuple[str, ...]
     outputs: Mapping[str, int]

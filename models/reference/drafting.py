@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from models.runtime.linear import Linear
 
 LICENCE: Final = "Apache-2.0"
 OWNER: Final = "Model development, reference desk"
@@ -29,7 +32,10 @@ def patterns(row: NDArray[np.float32]) -> tuple[str, ...]:
 def vectors(
     matrix: NDArray[np.float32], outputs: Mapping[str, NDArray[np.int64]]
 ) -> tuple[Vector, ...]:
-    """Rows from the lowest to the highest first output, with what the training library gave."""
+    """Rows from the lowest to the highest first output, with outputs computed elsewhere.
+
+    Elsewhere is xgboost for trees and exact fractions for linear models, not `models.runtime`.
+    """
     order = np.argsort(next(iter(outputs.values())), kind="stable")
     chosen = order[np.linspace(0, len(order) - 1, VECTORS).astype(int)]
     return tuple(
@@ -39,6 +45,16 @@ def vectors(
         )
         for row in chosen
     )
+
+
+def exact(model: Linear, matrix: NDArray[np.float32]) -> NDArray[np.int64]:
+    """What a linear model must answer, in exact fractions: the runtime adds another way."""
+    weights, intercept = [Fraction(w) for w in model.weights], Fraction(model.intercept)
+    totals = [
+        intercept + sum(w * Fraction(x) for w, x in zip(weights, row, strict=True))
+        for row in matrix.tolist()
+    ]
+    return np.asarray([round(Fraction(float(total)) * 65536) for total in totals], np.int64)
 
 
 def sample(matrix: NDArray[np.float32], names: Sequence[str]) -> bytes:

@@ -1,7 +1,7 @@
 """A loaded model: values in, integers out. `load` refuses bytes that are not the approved ones.
 
 Loading checks each artifact's digest, parses it as data, and repeats the manifest's test vectors,
-whose outputs came from the library that trained the model. A predictor is immutable and may be
+whose outputs were computed by other code at publishing. A predictor is immutable and may be
 shared by threads.
 """
 

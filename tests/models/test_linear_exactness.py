@@ -16,7 +16,8 @@ from models.errors import ArtifactRefused
 from models.runtime.linear import Linear, decode_onnx, encode_onnx
 
 single = st.floats(-1000, 1000, width=32)
-pairs = st.lists(st.tuples(single, single), min_size=1, max_size=24)
+wide = st.floats(-(2**40), 2**40, width=32)
+pairs = st.lists(st.tuples(wide, wide), min_size=1, max_size=24)
 
 
 @given(pairs, single, st.integers(0, 2**32))
@@ -45,12 +46,13 @@ def test_batches_of_any_size_agree(rows):
     assert model.run(matrix).tolist() == singly
 
 
-def test_plain_float32_sums_do_depend_on_the_order():
+def test_plain_sums_do_depend_on_the_order():
     """Why the sum is exact: the same three products, added forwards and backwards."""
-    a, b, c = np.asarray([1e8, 1.0, -1e8], np.float32)
-    assert (a + b) + c == 0
-    assert (a + c) + b == 1
-    assert Linear(weights=(1e8, 1.0, -1e8), intercept=0.0).row([1, 1, 1]) == 65536
+    for kind, big in ((np.float32, 1e8), (np.float64, 2.0**60)):
+        a, b, c = np.asarray([big, 1.0, -big], kind)
+        assert (a + b) + c == 0
+        assert (a + c) + b == 1
+        assert Linear(weights=(big, 1.0, -big), intercept=0.0).row([1, 1, 1]) == 65536
 
 
 # --- the file --------------------------------------------------------------------------------

@@ -124,6 +124,11 @@ def test_missing_key_is_refused(key, stump, write_ubjson):
         Trees.parse(write_ubjson(stump), NAMES)
 
 
+def test_one_node_as_both_children_is_refused(make_document, write_ubjson):
+    with pytest.raises(ArtifactRefused, match="two parents"):
+        Trees.parse(write_ubjson(make_document([[(0, 1.5, 1, 1, True), 0.25]], NAMES)), NAMES)
+
+
 def test_tree_deeper_than_the_limit_is_refused(make_document, write_ubjson):
     chain = []
     for level in range(20):
@@ -185,6 +190,12 @@ MALFORMED = {
 @pytest.mark.parametrize("case", MALFORMED)
 def test_malformed_ubjson_is_refused(case):
     with pytest.raises(ArtifactRefused):
+        parse_ubjson(MALFORMED[case])
+
+
+@pytest.mark.parametrize("case", ["negative-length", "huge-typed-array", "huge-array"])
+def test_length_is_refused_before_anything_is_read(case):
+    with pytest.raises(ArtifactRefused, match="a length of"):
         parse_ubjson(MALFORMED[case])
 
 
