@@ -1,5 +1,6 @@
 """Principal reasons: exact differences of the executed model, in a fixed order, never reversed."""
 
+import dataclasses
 import json
 import math
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.reference.credit_default import FEATURES, GROUPS
-from models.runtime.predictor import recorded
+from models.runtime.predictor import Predictor, recorded
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +109,12 @@ def test_rerun_refuses_a_bad_row_and_runs_the_others(credit):
 
 
 def test_decision_turns_at_the_threshold_itself(credit, replay_matrix):
-    threshold = credit.manifest.decision.threshold_q16
-    for output in credit.run(replay_matrix):
-        assert (output.decision == "decline") == (output.values["margin_q16"] >= threshold)
+    manifest, row = credit.manifest, replay_matrix[:1]
+    margin = credit.run(row)[0].values["margin_q16"]
+    for threshold, decision in ((margin, "decline"), (margin + 1, "approve")):
+        rule = dataclasses.replace(manifest.decision, threshold_q16=threshold)
+        moved = Predictor(dataclasses.replace(manifest, decision=rule), credit._engines)
+        assert moved.run(row)[0].decision == decision
 
 
 def test_threshold_is_the_cut_off_of_the_recipe(credit):
