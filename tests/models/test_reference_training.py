@@ -109,6 +109,16 @@ def test_parts_are_disjoint_and_equal_accounts_stay_together():
             assert seen.setdefault(table[row].tobytes(), name) == name
 
 
+def test_a_cut_never_falls_between_equal_accounts():
+    """Seven of each kind, which no size of a part is a multiple of; the last column is the label."""
+    kinds = np.arange(30_000) // 7
+    parts = data._split(np.stack([kinds, np.arange(30_000) % 2], axis=1))
+    for name, size in data.CREDIT_SPLIT.items():
+        assert size <= len(parts[name]) < size + 7
+    members = [set(kinds[part].tolist()) for part in parts.values()]
+    assert sum(map(len, members)) == len(set().union(*members))
+
+
 def test_equal_accounts_exist():
     """Otherwise the test above says nothing."""
     table = np.stack(list(data.load_credit().columns.values()), axis=1)
