@@ -1,20 +1,21 @@
 """Write the log out as files an auditor needs, with no database (docs/formats/export.md).
 
-Each file is written beside its place, synced and renamed; the checkpoint comes last, so a reader who
-has it has everything under it. Files already there with the right bytes are left alone, so a second
-export costs what is new. Whatever the directory holds beyond the export is removed after the
-checkpoint: an unknown file is a finding of the audit.
+Each file is put whole into its place (`destination`: a directory; `publishing`: any fsspec file
+system); the checkpoint comes last, so a reader who has it has everything under it. Files already
+there with the right bytes are left alone, so a second export costs what is new. Whatever else is
+there is removed after the checkpoint: an unknown file is a finding of the audit.
 
 The caller says which blobs go along and how to read them; this file knows nothing of models.
 """
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger.canonical import canonical_bytes, parse_canonical
+from ledger.destination import DirectoryDestination
 from ledger.errors import LedgerInconsistent
 from ledger.layout import (
     CHECKPOINT,
@@ -22,7 +23,6 @@ from ledger.layout import (
     INCLUDED,
     INDEX,
     WITHHELD,
-    DirectorySource,
     Index,
     blob_path,
     openings_path,
@@ -34,8 +34,8 @@ from ledger.tiles import TILE_WIDTH, split_bundle, tiles_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
+    from ledger.destination import Destination
     from ledger.log import Ledger
     from ledger.vault import Vault
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 def export(
     ledger: Ledger,
-    destination: Path,
+    destination: Path | Destination,
     *,
     vault: Vault | None,
     blobs: tuple[Sequence[str], Callable[[str], bytes]] = ((), lambda _: b""),
@@ -53,46 +53,51 @@ def export(
     """Write or refresh the export of the log as it stands; returns its tree size.
 
     Without a vault the openings are withheld and the index says so. Raises LedgerInconsistent when
-    the directory holds another log's export or a longer one, and changes nothing then.
+    the place holds another log's export or a longer one, and changes nothing then.
     """
+    where = DirectoryDestination(destination) if isinstance(destination, Path) else destination
     note = ledger.checkpoint()
     size = open_checkpoint(note, ledger.vkey).size
-    _refuse_foreign(destination, ledger.origin, size)
-    destination.mkdir(parents=True, exist_ok=True)
+    _refuse_foreign(where, ledger.origin, size)
     files: dict[str, str] = {}
     for path, data in _files(ledger, size, vault, blobs, progress):
-        _write(destination, path, data)
-        files[path] = "sha256:" + sha256(data).hexdigest()
+        files[path] = _put(where, path, data)
     openings = INCLUDED if vault is not None else WITHHELD
     index = Index(origin=ledger.origin, tree_size=size, files=files, openings=openings)
-    _write(destination, INDEX, index.to_bytes())
-    _write(destination, CHECKPOINT, note.encode())
-    for stale in set(DirectorySource(destination).list()) - {*files, INDEX, CHECKPOINT}:
-        (destination / stale).unlink()
+    _put(where, INDEX, index.to_bytes())
+    _put(where, CHECKPOINT, note.encode())
+    for stale in where.names() - {*files, INDEX, CHECKPOINT}:
+        where.remove(stale)
     return size
 
 
-def _refuse_foreign(destination: Path, origin: str, size: int) -> None:
+def _put(where: Destination, path: str, data: bytes) -> str:
+    digest = "sha256:" + sha256(data).hexdigest()
+    where.put(path, data, digest)
+    return digest
+
+
+def _refuse_foreign(where: Destination, origin: str, size: int) -> None:
     """An export is only ever refreshed by its own log, and never shortened."""
     try:
-        text = (destination / CHECKPOINT).read_text("utf-8")
+        text = where.read(CHECKPOINT).decode()
     except FileNotFoundError:
-        if destination.is_dir() and any(destination.iterdir()) and not _began(destination):
-            raise LedgerInconsistent(f"{destination} holds files that are no export") from None
+        if not _began(where.names()):
+            raise LedgerInconsistent(f"{where} holds files that are no export") from None
         return
     held = parse_checkpoint(text.partition("\n\n")[0] + "\n")
     if held.origin != origin:
-        raise LedgerInconsistent(f"export in {destination}", expected=origin, got=held.origin)
+        raise LedgerInconsistent(f"export in {where}", expected=origin, got=held.origin)
     if held.size > size:
         raise LedgerInconsistent(
-            f"export in {destination} is longer than the log", expected=size, got=held.size
+            f"export in {where} is longer than the log", expected=size, got=held.size
         )
 
 
-def _began(destination: Path) -> bool:
-    """Whether a directory without a checkpoint is an export that was cut off."""
-    ours = {"tile", "rows", "openings", "blobs", HISTORY, INDEX}
-    return {path.name.removesuffix(".part") for path in destination.iterdir()} <= ours
+def _began(names: set[str]) -> bool:
+    """Whether files without a checkpoint are those of an export that was cut off, or none."""
+    ours = {"tile", "rows", "openings", "blobs", CHECKPOINT, HISTORY, INDEX}
+    return {name.partition("/")[0].removesuffix(".part") for name in names} <= ours
 
 
 def _files(
@@ -151,26 +156,3 @@ def _history(ledger: Ledger, size: int) -> Iterator[tuple[int, str]]:
 
 def _lines(values: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(canonical_bytes(value) + b"\n" for value in values)
-
-
-def _write(destination: Path, path: str, data: bytes) -> None:
-    """The whole file or the one before it, on disk when this returns."""
-    place = destination / path
-    if place.is_file() and not place.is_symlink() and place.read_bytes() == data:
-        return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    draft = place.with_name(place.name + ".part")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(place)
-    _sync_directory(place.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
