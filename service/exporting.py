@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ledger.export import export
-
 from ledger.record import parse_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ledger.destination import Destination
     from service.assembly import Assembly
+
+    Place = TypeVar("Place", Path, Path | Destination)
 
 CHUNK = 1 << 18  # bytes of tar sent at a time
 
@@ -38,13 +40,20 @@ def referenced_blobs(assembly: Assembly) -> list[str]:
 
 
 def export_house(
-    assembly: Assembly, destination: Path, progress: Callable[[int, int], None] | None = None
-) -> Path:
-    """Write or refresh the export at `destination`; the checkpoint comes last."""
+    assembly: Assembly,
+    destination: Place,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    openings: bool = True,
+) -> Place:
+    """Write or refresh the export at `destination`; the checkpoint comes last.
+
+    Openings show every recorded input: leave them out of whatever strangers can read.
+    """
     export(
         assembly.ledger,
         destination,
-        vault=assembly.vault,
+        vault=assembly.vault if openings else None,
         blobs=(referenced_blobs(assembly), assembly.blobs.get),
         progress=progress,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import click
@@ -32,21 +33,45 @@ def seal(period: str | None, actor: str, data_dir: Path | None) -> None:
     click.echo(f"sealed at leaf {done.index}")
 
 
-@ledger.command(epilog="Example: assay ledger export --data-dir house")
+@ledger.command(
+    epilog="""\b
+Examples:
+  assay ledger export --data-dir house
+  assay ledger export s3://bucket/log --data-dir house
+"""
+)
+@click.argument("destination", required=False)
+@click.option(
+    "--openings/--withhold-openings",
+    default=None,
+    help="Whether recorded inputs and outputs go along. [default: to a directory yes, else no]",
+)
 @data_dir_option
 @told
-def export(data_dir: Path | None) -> None:
-    """Write the static export to DATA_DIR/export: what an auditor needs, openings included."""
+def export(destination: str | None, data_dir: Path | None, *, openings: bool | None) -> None:
+    """Write the static export: what an auditor needs, served by any web server.
+
+    DESTINATION is a directory or an fsspec URL (s3://, gs://, sftp://); DATA_DIR/export if absent.
+    Files already there are left alone; the checkpoint is written last.
+    """
     from rich.progress import Progress
 
+    from ledger.publishing import open_destination
     from service.exporting import export_house
 
     house = open_house(data_dir)
-    target = house.settings.data_dir / "export"
+    place = destination or str(house.settings.data_dir / "export")
+    target = open_destination(place)
+    shown = isinstance(target, PurePath) if openings is None else openings
     with Progress(transient=True) as bar:
         task = bar.add_task("export", total=None)
         export_house(
-            house, target, lambda done, total: bar.update(task, completed=done, total=total)
+            house,
+            target,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            openings=shown,
         )
-    click.echo(f"{house.ledger.size} entries in {target}; check them with:")
-    click.echo(f"  assay audit {target} --key {house.settings.data_dir / 'log.vkey'}")
+    told = "openings included" if shown else "openings withheld"
+    click.echo(f"{house.ledger.size} entries in {place}, {told}; check them with:")
+    where = place if isinstance(target, PurePath) else "THE_ADDRESS_IT_IS_SERVED_AT"
+    click.echo(f"  assay audit {where} --key {house.settings.data_dir / 'log.vkey'}")
