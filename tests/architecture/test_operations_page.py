@@ -80,7 +80,9 @@ def test_a_backup_taken_as_documented_is_a_whole_log(house, tmp_path):
 
 def test_the_page_lists_every_job_of_the_scheduler(house):
     table = PAGE.partition("## Scheduler")[2].partition("## Settings")[0]
-    assert sorted(re.findall(r"^\| `(\w+)`", table, re.M)) == sorted(_triggers(house.settings))
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == sorted(
+        _triggers(house.settings)
+    )
 
 
 def test_the_page_lists_every_key_file(house):
