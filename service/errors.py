@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response, current_app, request
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from ledger import errors as ledger_errors
@@ -89,6 +90,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], int, str], ...] = (
     (ledger_errors.LedgerUnavailable, 503, "ledger-unavailable"),
     (ledger_errors.LedgerInconsistent, 503, "ledger-inconsistent"),
     (ledger_errors.NotFound, 404, "not-found"),
+    (ledger_errors.TileError, 404, "not-found"),
     (ledger_errors.RecordError, 422, "record-refused"),
     (ledger_errors.LedgerError, 503, "ledger-error"),
     (model_errors.UnknownModel, 404, "unknown-model"),
@@ -106,6 +108,13 @@ def translate(error: Exception) -> ServiceError | None:
         return error
     if isinstance(error, model_errors.InputRefused):
         return ServiceError(422, "input-refused", str(error), ((error.field, error.reason),))
+    if isinstance(error, SQLAlchemyError):  # its text holds statements and values
+        return ServiceError(
+            503,
+            "storage-unavailable",
+            "the database does not answer; nothing was answered",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
     for kind, status, code in _TRANSLATIONS:
         if isinstance(error, kind):
             headers = (

@@ -25,6 +25,7 @@ from service.api.schemas import (
     LeafPath,
     LedgerAnswer,
     ProofAnswer,
+    TileRest,
 )
 from service.auth import Scope
 from service.errors import FieldRefused, Missing
@@ -87,13 +88,13 @@ def checkpoint() -> Response:
 
 @api.get("/tile/<path:rest>", summary="A tile or an entry bundle (C2SP tlog-tiles)")
 @needs()
-def tile(rest: str) -> Response:
+def tile(path: TileRest) -> Response:
     """Hash tiles under `<level>/<n>[.p/<width>]`, bundles under `entries/<n>[.p/<width>]`."""
     here = assembly()
-    where = parse_path(f"tile/{rest}")
+    where = parse_path(f"tile/{path.rest}")
     level = 0 if where.level is None else where.level
     if where.n * TILE_WIDTH + where.width > here.ledger.size >> (8 * level):
-        raise Missing(f"no tile/{rest}", f"the tree has {here.ledger.size} leaves")
+        raise Missing(f"no tile/{path.rest}", f"the tree has {here.ledger.size} leaves")
     data = (
         here.ledger.entry_bundle(where.n, where.width)
         if where.level is None

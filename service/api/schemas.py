@@ -128,6 +128,12 @@ class LeafPath(BaseModel):
     leaf_index: int = Field(ge=0)
 
 
+class TileRest(BaseModel):
+    """The path of a tile below `tile/`."""
+
+    rest: str = Field(max_length=100, description="such as 0/000.p/17 or entries/x001/067")
+
+
 class AsOfQuery(BaseModel):
     """What was in production at a time."""
 
