@@ -7,8 +7,8 @@ checkpoint is a note of three lines: origin, tree size, root. Whoever reads one 
 trusts; signatures of other keys are ignored, and one bad signature of a trusted key refuses the
 note. Base64 has one accepted spelling, so no byte of a signature can be changed unseen.
 
-Ed25519 only (signature type 0x01). Cosignatures of witnesses (0x04) and ML-DSA-44 (0x06) pass as
-signatures of unknown keys.
+Ed25519 only (signature type 0x01). Cosignatures of witnesses (0x04, `cosignature.py`) and ML-DSA-44
+(0x06) pass as signatures of unknown keys.
 """
 
 from __future__ import annotations
@@ -50,26 +50,15 @@ class VerifierKey:
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
         """Read `name+hash+base64`; surrounding white space is dropped. Raises KeyRefused."""
-        vkey = text.strip()
-        name, plus, rest = vkey.partition("+")
-        hashed, also_plus, encoded = rest.partition("+")
-        material = decode_base64(encoded)
-        if not (plus and also_plus and material and _is_name(name)):
-            raise KeyRefused(vkey[:80], "is not laid out name+hash+base64")
-        if material[0] != ED25519 or len(material) != 1 + KEY_BYTES:
-            raise KeyRefused(vkey[:80], "is not an Ed25519 key (type 1, 32 bytes)")
-        found = cls(name, PublicKey(material[1:]))
-        if found.hash.hex() != hashed:
-            raise KeyRefused(vkey[:80], f"hash is {hashed}, name and key give {found.hash.hex()}")
-        return found
+        return cls(*parse_vkey(text, ED25519, "an Ed25519 key (type 1, 32 bytes)"))
 
     @property
     def hash(self) -> bytes:
         """The 4-byte key id of signature lines: SHA-256 over name, line feed, type and key."""
-        return _key_hash(self.name, self.key.public)
+        return key_hash(self.name, ED25519, self.key.public)
 
     def __str__(self) -> str:
-        return _vkey(self.name, self.key.public)
+        return format_vkey(self.name, ED25519, self.key.public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +69,25 @@ class NoteSigner:
     key: SigningKey
 
     def __post_init__(self) -> None:
-        if not _is_name(self.name):
-            raise KeyRefused(self.name, "a name has no space, no plus and is not empty")
+        check_name(self.name)
 
     @property
     def vkey(self) -> str:
         """The verifier key, to be handed out apart from the log."""
-        return _vkey(self.name, self.key.public)
+        return format_vkey(self.name, ED25519, self.key.public)
 
     @property
     def hash(self) -> bytes:
         """The 4-byte key id of signature lines."""
-        return _key_hash(self.name, self.key.public)
+        return key_hash(self.name, ED25519, self.key.public)
 
 
 def sign_note(text: str, signers: Iterable[NoteSigner]) -> str:
     """The signed note over a text that ends in a line feed."""
-    message = _message(text)
-    lines = []
-    for signer in signers:
-        signature = signer.key.sign(message)
-        lines.append(f"{_DASH}{signer.name} {base64.b64encode(signer.hash + signature).decode()}\n")
+    message = note_message(text)
+    lines = [
+        format_signature(signer.name, signer.hash, signer.key.sign(message)) for signer in signers
+    ]
     return text + "\n" + "".join(lines)
 
 
@@ -109,21 +96,12 @@ def open_note(note: str, keys: Sequence[VerifierKey]) -> str:
 
     Raises NoteError when the note is malformed, none of `keys` signed it, or one did so badly.
     """
-    if len(note) > NOTE_MAX:
-        raise NoteError(f"{len(note)} characters; at most {NOTE_MAX}")
-    text, blank, signatures = note.rpartition("\n\n")
-    if not blank or not signatures.endswith("\n"):
-        raise NoteError("no blank line before signature lines")
-    text += "\n"
-    message = _message(text)
-    lines = signatures[:-1].split("\n")
-    if len(lines) > SIGNATURES_MAX:
-        raise NoteError(f"{len(lines)} signatures; at most {SIGNATURES_MAX}")
+    text, signatures = split_note(note)
+    message = note_message(text)
     known = {(key.name, key.hash): key for key in keys}
     signed = False
-    for line in lines:
-        name, key_hash, signature = _signature_line(line)
-        key = known.get((name, key_hash))
+    for name, hashed, signature in signatures:
+        key = known.get((name, hashed))
         if key is None:
             continue
         if len(signature) != SIGNATURE_BYTES:
@@ -136,6 +114,19 @@ def open_note(note: str, keys: Sequence[VerifierKey]) -> str:
     if not signed:
         raise NoteError("not signed by " + (", ".join(map(str, keys)) or "any known key"))
     return text
+
+
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
+    """Text of a note, and name, key id and signature of each line. Nothing is verified."""
+    if len(note) > NOTE_MAX:
+        raise NoteError(f"{len(note)} characters; at most {NOTE_MAX}")
+    text, blank, signatures = note.rpartition("\n\n")
+    if not blank or not signatures.endswith("\n"):
+        raise NoteError("no blank line before signature lines")
+    lines = signatures[:-1].split("\n")
+    if len(lines) > SIGNATURES_MAX:
+        raise NoteError(f"{len(lines)} signatures; at most {SIGNATURES_MAX}")
+    return text + "\n", [parse_signature(line) for line in lines]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,21 +177,44 @@ def open_checkpoint(note: str, vkey: str | VerifierKey) -> Checkpoint:
     return checkpoint
 
 
-def _vkey(name: str, public: bytes) -> str:
-    material = base64.b64encode(bytes([ED25519]) + public).decode()
-    return f"{name}+{_key_hash(name, public).hex()}+{material}"
+# --- lines, shared with cosignatures ---------------------------------------------------------
 
 
-def _key_hash(name: str, public: bytes) -> bytes:
-    return sha256(name.encode() + b"\n" + bytes([ED25519]) + public).digest()[:KEY_HASH_BYTES]
+def parse_vkey(text: str, kind: int, told: str) -> tuple[str, PublicKey]:
+    """Name and key of a verifier key of one signature type. Raises KeyRefused."""
+    vkey = text.strip()
+    name, plus, rest = vkey.partition("+")
+    hashed, also_plus, encoded = rest.partition("+")
+    material = decode_base64(encoded)
+    if not (plus and also_plus and material and _is_name(name)):
+        raise KeyRefused(vkey[:80], "is not laid out name+hash+base64")
+    if material[0] != kind or len(material) != 1 + KEY_BYTES:
+        raise KeyRefused(vkey[:80], f"is not {told}")
+    computed = key_hash(name, kind, material[1:]).hex()
+    if computed != hashed:
+        raise KeyRefused(vkey[:80], f"hash is {hashed}, name and key give {computed}")
+    return name, PublicKey(material[1:])
 
 
-def _is_name(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(c.isspace() or c < " " for c in name)
+def format_vkey(name: str, kind: int, public: bytes) -> str:
+    """A verifier key: name, key id and base64 of signature type and key."""
+    material = base64.b64encode(bytes([kind]) + public).decode()
+    return f"{name}+{key_hash(name, kind, public).hex()}+{material}"
 
 
-def _message(text: str) -> bytes:
-    """The bytes that are signed: the text with its last line feed."""
+def key_hash(name: str, kind: int, public: bytes) -> bytes:
+    """The 4-byte key id that a signature of type `kind` carries."""
+    return sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:KEY_HASH_BYTES]
+
+
+def check_name(name: str) -> None:
+    """Refuse a key name that a signature line cannot carry. Raises KeyRefused."""
+    if not _is_name(name):
+        raise KeyRefused(name, "a name has no space, no plus and is not empty")
+
+
+def note_message(text: str) -> bytes:
+    """The bytes that are signed: the text with its last line feed. Raises NoteError."""
     if not text.endswith("\n"):
         raise NoteError("text does not end in a line feed")
     if any(character < " " and character != "\n" for character in text):
@@ -211,8 +225,13 @@ def _message(text: str) -> bytes:
         raise NoteError("text has no UTF-8 form") from error
 
 
-def _signature_line(line: str) -> tuple[str, bytes, bytes]:
-    """Name, key id and signature of one line."""
+def format_signature(name: str, hashed: bytes, signature: bytes) -> str:
+    """One signature line with its line feed."""
+    return f"{_DASH}{name} {base64.b64encode(hashed + signature).decode()}\n"
+
+
+def parse_signature(line: str) -> tuple[str, bytes, bytes]:
+    """Name, key id and signature of one line without its line feed. Raises NoteError."""
     name, space, encoded = line.removeprefix(_DASH).partition(" ")
     decoded = decode_base64(encoded)
     if not line.startswith(_DASH) or not space or not _is_name(name):
@@ -220,3 +239,9 @@ def _signature_line(line: str) -> tuple[str, bytes, bytes]:
     if decoded is None or len(decoded) <= KEY_HASH_BYTES:
         raise NoteError(f"signature of {name} is not base64 of a key id and a signature")
     return name, decoded[:KEY_HASH_BYTES], decoded[KEY_HASH_BYTES:]
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and not any(
+        c.isspace() or c < " " or c == "+" or "\ud800" <= c <= "\udfff" for c in name
+    )
