@@ -1,8 +1,9 @@
 """An export, read as claims about models, executions and outcomes' signers.
 
 The log's own offline check (`ledger.verify`) ran before; its result comes along. `read_bundle`
-walks the entries once and keeps what later steps compare: model lifecycle, predictions, who signed
-outcomes. Rows with their opened inputs are streamed afterwards, one entry bundle at a time.
+walks the entries once and keeps what is small: the models' lifecycle, who signed what, and what
+later entries will be judged by (`Carried`). Predictions, outcomes' signers and rows with their
+opened inputs are streamed afterwards, one entry bundle at a time: memory stays as the log grows.
 
 An entry that cannot be read here was named by the log's check already; it is passed over, so that
 an audit of a damaged export still says everything else it can.
@@ -11,7 +12,7 @@ an audit of a damaged export still says everything else it can.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import LedgerError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bundle",
+    "Carried",
     "Finding",
     "KnownKey",
     "Lifecycle",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 LIFECYCLE: Final = frozenset({"model.published", "model.approved", "model.withdrawn"})
+_NOTHING: Final[dict[int, dict[int, dict[str, Any]]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +95,37 @@ class RecordedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """What the entries of a tree leave for those after it to be judged by; nothing of an empty one.
+
+    `outcome_signers` gives the first outcome that each key signed.
+    """
+
+    size: int = 0
+    lifecycle: tuple[Lifecycle, ...] = ()
+    prediction_signers: frozenset[str] = frozenset()
+    outcome_signers: Mapping[str, int] = field(default_factory=dict)
+    next_seq: Mapping[str, int] = field(default_factory=dict)
+    seal_end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
-    """A read export. Everything is in leaf order."""
+    """A read export, from leaf `before.size` on. Everything is in leaf order.
+
+    `row_count` counts the rows recorded by its predictions.
+    """
 
     source: Source
     log: LogFindings
-    lifecycle: tuple[Lifecycle, ...]
-    predictions: tuple[Prediction, ...]
-    outcomes: tuple[OutcomeSigner, ...]
+    before: Carried
+    after: Carried
+    row_count: int
 
     @property
-    def row_count(self) -> int:
-        """Rows recorded by all predictions."""
-        return sum(prediction.row_count for prediction in self.predictions)
+    def lifecycle(self) -> tuple[Lifecycle, ...]:
+        """Every event from leaf 0 on."""
+        return self.after.lifecycle
 
     @property
     def published_as(self) -> dict[str, str]:
@@ -122,45 +143,74 @@ class Bundle:
         except OSError:
             return None
 
+    def records(self) -> Iterator[Prediction | OutcomeSigner]:
+        """Predictions and outcomes' signers, read again."""
+        for _, body, leaf in self._entries():
+            record = _record(leaf, body)
+            if record is not None:
+                yield record
+
     def rows(self) -> Iterator[RecordedRow]:
         """Every recorded row with its opening, holding one entry bundle at a time."""
-        by_bundle: dict[int, list[Prediction]] = {}
-        for prediction in self.predictions:
-            by_bundle.setdefault(prediction.leaf // TILE_WIDTH, []).append(prediction)
-        for number, predictions in by_bundle.items():
-            yield from self._rows_of(number, predictions)
-
-    def _rows_of(self, number: int, predictions: list[Prediction]) -> Iterator[RecordedRow]:
-        bodies = dict(_bodies(self.source, number, self.log.tree_size))
-        many = _lines(self.source, rows_path(number), "row")
-        openings = _lines(self.source, openings_path(number), "opening")
-        for prediction in predictions:
-            leaf = prediction.leaf
+        held, many, openings = -1, _NOTHING, _NOTHING
+        for number, body, leaf in self._entries():
+            prediction = _record(leaf, body)
+            if not isinstance(prediction, Prediction):
+                continue
+            if number != held:
+                many = _lines(self.source, rows_path(number), "row")
+                openings = _lines(self.source, openings_path(number), "opening")
+                held = number
             one = prediction.row_count == 1
-            rows = {0: bodies[leaf]["data"]["row"]} if one else many.get(leaf, {})
+            rows = {0: body["data"]["row"]} if one else many.get(leaf, {})
             opened = openings.get(leaf, {})
             for index in range(prediction.row_count):
                 yield _row(prediction, index, rows.get(index), opened.get(index))
 
+    def _entries(self) -> Iterator[tuple[int, dict[str, Any], int]]:
+        """Bundle number, body and leaf of each readable entry of this bundle."""
+        return _entries(self.source, self.before.size, self.log.tree_size)
 
-def read_bundle(source: Source, log: LogFindings) -> Bundle:
-    """Walk the entries of a checked export once."""
-    lifecycle: list[Lifecycle] = []
-    predictions: list[Prediction] = []
-    outcomes: list[OutcomeSigner] = []
-    for number in range(-(-log.tree_size // TILE_WIDTH)):
-        for leaf, body in _bodies(source, number, log.tree_size):
-            try:
-                kind = body["type"]
-                if kind in LIFECYCLE:
-                    lifecycle.append(_lifecycle(leaf, body))
-                elif kind == "prediction":
-                    predictions.append(_prediction(leaf, body))
-                elif kind == "outcome":
-                    outcomes.append(OutcomeSigner(leaf, str(body["producer"])))
-            except (KeyError, TypeError, ValueError):
-                continue  # named by the log's check, which holds every entry against its grammar
-    return Bundle(source, log, tuple(lifecycle), tuple(predictions), tuple(outcomes))
+
+def read_bundle(source: Source, log: LogFindings, before: Carried | None = None) -> Bundle:
+    """Walk the entries of a checked export once, from where an earlier audit ended."""
+    known = before or Carried()
+    lifecycle = list(known.lifecycle)
+    producers, outcomes = set(known.prediction_signers), dict(known.outcome_signers)
+    next_seq, seal_end, rows = dict(known.next_seq), known.seal_end, 0
+    for _, body, leaf in _entries(source, known.size, log.tree_size):
+        try:
+            kind, signer, seq = str(body["type"]), str(body["producer"]), int(body["seq"])
+            next_seq[signer] = max(seq + 1, next_seq.get(signer, 0))
+            if kind in LIFECYCLE:
+                lifecycle.append(_lifecycle(leaf, body))
+            elif kind == "seal":
+                seal_end = max(seal_end, body["data"]["first_index"] + body["data"]["count"])
+        except (KeyError, TypeError, ValueError):
+            continue  # named by the log's check, which holds every entry against its grammar
+        record = _record(leaf, body)
+        if isinstance(record, Prediction):
+            producers.add(record.signer)
+            rows += record.row_count
+        elif record is not None:
+            outcomes.setdefault(record.signer, leaf)
+    after = Carried(
+        size=log.tree_size,
+        lifecycle=tuple(lifecycle),
+        prediction_signers=frozenset(producers),
+        outcome_signers=outcomes,
+        next_seq=next_seq,
+        seal_end=seal_end,
+    )
+    return Bundle(source, log, known, after, rows)
+
+
+def _entries(source: Source, first: int, size: int) -> Iterator[tuple[int, dict[str, Any], int]]:
+    """Bundle number, body and leaf of each readable entry from a leaf on."""
+    for number in range(first // TILE_WIDTH, -(-size // TILE_WIDTH)):
+        for leaf, body in _bodies(source, number, size):
+            if leaf >= first:
+                yield number, body, leaf
 
 
 def _bodies(source: Source, number: int, size: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -190,6 +240,18 @@ def _lifecycle(leaf: int, body: dict[str, Any]) -> Lifecycle:
         version=str(data.get("version", "")),
         provenance_digest=str(data.get("provenance_digest", "")),
     )
+
+
+def _record(leaf: int, body: dict[str, Any]) -> Prediction | OutcomeSigner | None:
+    """A prediction or an outcome's signer; None for anything else, readable or not."""
+    try:
+        if body["type"] == "prediction":
+            return _prediction(leaf, body)
+        if body["type"] == "outcome":
+            return OutcomeSigner(leaf, str(body["producer"]))
+    except (KeyError, TypeError, ValueError):
+        pass  # named by the log's check, which holds every entry against its grammar
+    return None
 
 
 def _prediction(leaf: int, body: dict[str, Any]) -> Prediction:

@@ -20,7 +20,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from service.auditor.bundle import Finding, Lifecycle
+from service.auditor.bundle import Finding, Lifecycle, OutcomeSigner
 from service.auditor.dsse import EnvelopeRefused, open_envelope, subject_digests
 from service.auditor.manifest import ManifestRefused, named_in
 from service.verification.evidence import Claim, Evidence, Run, Verdict, worst
@@ -146,13 +146,14 @@ def verify_bundle(bundle: Bundle, policy: Policy) -> Findings:
     """Settle every claim of `CLAIMS` over a bundle; a failure is a finding, never an exception."""
     tally = _Tally()
     for event in bundle.lifecycle:
+        if event.leaf < bundle.before.size:
+            continue  # settled by the audit that this one goes on from
         if event.type == "model.published":
             _check_manifest(tally, bundle, event)
             _check_provenance(tally, bundle, event)
         elif event.type == "model.approved":
             _check_approval(tally, bundle, event)
-    _check_predictions(tally, bundle, policy)
-    _check_outcomes(tally, bundle)
+    _check_records(tally, bundle, policy)
     return tally.result()
 
 
@@ -253,12 +254,16 @@ class _Standing:
                 self.withdrawn[digest] = event.leaf
 
 
-def _check_predictions(tally: _Tally, bundle: Bundle, policy: Policy) -> None:
+def _check_records(tally: _Tally, bundle: Bundle, policy: Policy) -> None:
     standing = _Standing(bundle.lifecycle)
-    for prediction in bundle.predictions:
-        standing.advance(prediction.leaf)
-        _check_standing(tally, standing, prediction)
-        _check_policy(tally, prediction, policy)
+    for record in bundle.records():
+        if isinstance(record, OutcomeSigner):
+            _check_outcome(tally, record, bundle)
+            continue
+        standing.advance(record.leaf)
+        _check_standing(tally, standing, record)
+        _check_policy(tally, record, policy)
+    _check_earlier_outcomes(tally, bundle)
 
 
 def _check_standing(tally: _Tally, standing: _Standing, prediction: Prediction) -> None:
@@ -324,14 +329,19 @@ def _check_policy(tally: _Tally, prediction: Prediction, policy: Policy) -> None
 # Outcomes: who signed, never what.
 
 
-def _check_outcomes(tally: _Tally, bundle: Bundle) -> None:
-    producers = {prediction.signer for prediction in bundle.predictions}
-    for outcome in bundle.outcomes:
-        tally.settle(
-            "outcome_source",
-            outcome.leaf,
-            "a key that signed no prediction",
-            f"{outcome.signer}, which signed predictions",
-            f"outcome {outcome.leaf}",
-            holds=outcome.signer not in producers,
-        )
+def _check_outcome(tally: _Tally, outcome: OutcomeSigner, bundle: Bundle) -> None:
+    tally.settle(
+        "outcome_source",
+        outcome.leaf,
+        "a key that signed no prediction",
+        f"{outcome.signer}, which signed predictions",
+        f"outcome {outcome.leaf}",
+        holds=outcome.signer not in bundle.after.prediction_signers,
+    )
+
+
+def _check_earlier_outcomes(tally: _Tally, bundle: Bundle) -> None:
+    """A key of outcomes audited before that signs predictions since: told at its first outcome."""
+    since = bundle.after.prediction_signers - bundle.before.prediction_signers
+    for signer in sorted(since & bundle.before.outcome_signers.keys()):
+        _check_outcome(tally, OutcomeSigner(bundle.before.outcome_signers[signer], signer), bundle)
