@@ -16,7 +16,6 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from service.clock import utc_ms
@@ -72,7 +71,7 @@ def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
     """Run the named jobs now, through the scheduler, in order; the first failure raises."""
     results: list[str] = []
     failures: list[Exception] = []
-    with _lease(house.settings):
+    with lease(house.settings):
         scheduler = _scheduler()
 
         def run_all() -> None:
@@ -82,7 +81,10 @@ def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
                 failures.append(error)
             scheduler.shutdown(wait=False)
 
-        scheduler.add_job(run_all, DateTrigger(), misfire_grace_time=None)
+        # Due now and again much later: APScheduler forgets a job that is over while the job itself
+        # shuts it down, and trips over that.
+        later = IntervalTrigger(days=365)
+        scheduler.add_job(run_all, later, next_run_time=house.clock(), misfire_grace_time=None)
         scheduler.start()
     if failures:
         raise failures[0]
@@ -91,9 +93,9 @@ def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
 
 def run_scheduler(house: Assembly) -> None:
     """Keep time until SIGTERM or Ctrl-C. Refuses when another scheduler holds the house."""
-    with _lease(house.settings):
+    with lease(house.settings):
         scheduler = _scheduler()
-        for name, trigger in _triggers(house.settings).items():
+        for name, trigger in triggers(house.settings).items():
             scheduler.add_job(_logged(house, name), trigger, id=name)
         signal.signal(signal.SIGTERM, lambda *_: scheduler.shutdown(wait=True))
         structlog.get_logger("jobs").info("scheduler started", jobs=sorted(JOBS))
@@ -103,7 +105,8 @@ def run_scheduler(house: Assembly) -> None:
             scheduler.shutdown(wait=True)
 
 
-def _triggers(settings: Settings) -> dict[str, BaseTrigger]:
+def triggers(settings: Settings) -> dict[str, BaseTrigger]:
+    """When each job runs."""
     every = settings.evaluate_every_minutes
     return {
         "seal": CronTrigger(hour=settings.seal_hour_utc, minute=0, timezone="UTC"),
@@ -133,7 +136,7 @@ def _logged(house: Assembly, name: str) -> Callable[[], None]:
     return run
 
 
-class _lease:  # noqa: N801 - reads as a function where it is used
+class lease:  # noqa: N801 - reads as a function where it is used
     """The house's one scheduler: an exclusive lock that dies with its process."""
 
     def __init__(self, settings: Settings) -> None:

@@ -14,6 +14,8 @@ from service.app import create_app
 from service.assembly import assemble
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
     from service.settings import Settings
@@ -54,7 +56,8 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         return create_app(assemble(self._settings))
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until stopped. Refuses first, in the parent, when there is no house to open."""
     assemble(settings).engine.dispose()
+    announce(f"assay serves http://{settings.host}:{settings.port} from {settings.data_dir}")
     Server(settings).run()

@@ -42,9 +42,7 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
     """Serve the API and the dashboards until stopped."""
     from service.server import serve as run
 
-    settings = settings_for(data_dir, host=host, port=port, workers=workers)
-    click.echo(f"assay serves http://{settings.host}:{settings.port} from {settings.data_dir}")
-    run(settings)
+    run(settings_for(data_dir, host=host, port=port, workers=workers), click.echo)
 
 
 @click.command(epilog="Example: assay scheduler --data-dir house --once drift --once correctness")
