@@ -175,3 +175,37 @@ class LedgerInconsistent(LedgerError):
         self.what = what
         self.expected = expected
         self.got = got
+
+
+# --- witnesses -------------------------------------------------------------------------------
+
+
+class TlogPolicyError(LedgerError):
+    """A policy file is not as C2SP tlog-policy wants it."""
+
+    def __init__(self, line: int, reason: str) -> None:
+        where = f"line {line}: " if line else ""
+        super().__init__(f"witness policy: {where}{reason}")
+        self.line = line
+        self.reason = reason
+
+
+class QuorumMissed(LedgerError):
+    """A checkpoint lacks cosignatures that the policy asks for, or is of a log it does not name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"quorum: {reason}")
+        self.reason = reason
+
+
+class SplitView(LedgerError):
+    """One log signed two trees of which neither is the beginning of the other."""
+
+    def __init__(self, origin: str, sizes: tuple[int, int], reason: str) -> None:
+        super().__init__(
+            f"{origin} signed two histories, at sizes {sizes[0]} and {sizes[1]}: {reason}; "
+            "keep both checkpoints, they are the evidence"
+        )
+        self.origin = origin
+        self.sizes = sizes
+        self.reason = reason

@@ -4,8 +4,7 @@ What is signed or hashed may only be inserted. Two tables change: `ledger_head` 
 `ledger_sequence` move forward with each commit. Two lose rows: openings and subject keys, since
 erasing a person means destroying them while the log stays as it is.
 
-No table refers to a table of another package. Witness cosignatures get a table of their own when
-there are witnesses.
+No table refers to a table of another package.
 """
 
 from __future__ import annotations
@@ -79,6 +78,17 @@ class CheckpointRow(SQLModel, table=True):
     note: str
 
 
+class CosignatureRow(SQLModel, table=True):
+    """What a witness signed under a checkpoint: one line, its key id in hex, its POSIX time."""
+
+    __tablename__ = "ledger_cosignature"
+
+    size: int = Field(sa_type=WIDE, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    witness: str = Field(primary_key=True, max_length=32)
+    time: int = Field(sa_type=WIDE)
+    line: str
+
+
 class RowRow(SQLModel, table=True):
     """One row of a multi-row entry: the bytes of a leaf of its row tree."""
 
@@ -121,6 +131,7 @@ TABLES: Final = tuple(
         "ledger_head",
         "ledger_sequence",
         "ledger_checkpoint",
+        "ledger_cosignature",
         "ledger_row",
         "ledger_opening",
         "ledger_subject_key",
@@ -131,6 +142,7 @@ GUARDED: Final = {
     "ledger_entry": ("UPDATE", "DELETE"),
     "ledger_tile": ("UPDATE", "DELETE"),
     "ledger_checkpoint": ("UPDATE", "DELETE"),
+    "ledger_cosignature": ("UPDATE", "DELETE"),
     "ledger_row": ("UPDATE", "DELETE"),
     "ledger_opening": ("UPDATE",),
     "ledger_subject_key": ("UPDATE",),
