@@ -5,8 +5,8 @@ SQLite through `pysqlite3`, which brings its own library. What to know about it:
 - 3.7.0 to 3.51.2 have the WAL-reset bug (sqlite.org/wal.html#walresetbug): two connections that
   write or checkpoint at the same instant can lose committed pages. An older one is refused;
 - the driver's own transaction handling is switched off (`isolation_level = None`): we say BEGIN,
-  and BEGIN IMMEDIATE when `immediate` is among a connection's execution options, so that a writer waits
-  at the start and never fails half-way for a lock;
+  and BEGIN IMMEDIATE when `immediate` is among a connection's execution options, so that a writer
+  waits at the start and never fails half-way for a lock;
 - automatic checkpoints are off: the holder of the append lock checkpoints (`log.py`).
 
 PostgreSQL is a later release's; its place is `open_engine`.

@@ -60,7 +60,8 @@ def verify_export(
     files.check_index(checkpoint)
     withheld = files.index is not None and files.index.openings == WITHHELD
     entries = EntryChecks(checkpoint.origin, files, tally, openings_withheld=withheld)
-    check_tree(files, checkpoint, History(files, key, checkpoint, tally), entries, tally, progress)
+    history = History(files, key, checkpoint, tally)
+    check_tree(files, checkpoint, history, entries, tally=tally, progress=progress)
     check_blobs(files, tally)
     files.check_rest()
     return LogFindings(

@@ -1,7 +1,7 @@
 """Entries under check: what each says, against the keys, numbers and entries before it.
 
-Part of `verify`. Leaves come in order, a bundle at a time. Per leaf about 15 bytes are kept, so that
-a later entry's references can be judged; leaf hashes are kept from the last seal on.
+Part of `verify`. Leaves come in order, a bundle at a time. Per leaf about 15 bytes are kept, so
+that a later entry's references can be judged; leaf hashes are kept from the last seal on.
 """
 
 from __future__ import annotations

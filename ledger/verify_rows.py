@@ -52,10 +52,7 @@ class Beside:
 
     def check_prediction(self, leaf: int, data: dict[str, Any]) -> None:
         """Hold rows against the entry's root, and openings against each row."""
-        if data["row_count"] == 1:
-            rows = [data["row"]]
-        else:
-            rows = self._check_rows(leaf, data)
+        rows = [data["row"]] if data["row_count"] == 1 else self._check_rows(leaf, data)
         reference = data["caller_reference"]
         expected = [
             (row["inputs"], row["outputs"], None if index else reference)

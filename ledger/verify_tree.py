@@ -80,6 +80,7 @@ def check_tree(
     checkpoint: Checkpoint,
     history: History,
     entries: EntryChecks,
+    *,
     tally: Tally,
     progress: Callable[[int, int], None] | None,
 ) -> None:

@@ -12,7 +12,6 @@ from service.source import LedgerSource, model_facts
 
 if TYPE_CHECKING:
     from ledger.log import Appended
-
     from monitoring.correctness import CorrectnessReport
     from service.assembly import Assembly
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ledger.log import Appended
-
     from service.assembly import Assembly
     from service.auditor.honesty import HonestyReport
 

@@ -18,9 +18,8 @@ from models.runtime import load
 from service.clock import utc_ms
 
 if TYPE_CHECKING:
-    from ledger.log import Ledger
-
     from ledger.keys import SigningKey
+    from ledger.log import Ledger
     from models.hub.catalog import ModelRef
     from models.hub.store import BlobStore
     from models.runtime import Predictor

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ledger.log import Appended
-
     from service.assembly import Assembly
 
 __all__ = ["LifecycleEvent", "LimitTerms", "approve", "promote", "publish", "set_limit", "withdraw"]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ledger.log import Appended
-
     from service.assembly import Assembly
     from service.auth import Identity
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from ledger.seal import period_root
-
 from ledger.keys import Role
 from ledger.merkle import leaf_hash
 from ledger.record import Draft, parse_entry
+from ledger.seal import period_root
 
 if TYPE_CHECKING:
     from ledger.log import Appended
-
     from service.assembly import Assembly
 
 

@@ -10,9 +10,8 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
-from ledger.seal import RowTree
-
 from ledger.record import parse_entry, parse_row
+from ledger.seal import RowTree
 from service.errors import Missing
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from houses import Api, make_house
 
+from houses import Api, make_house
 from models.reference.training import train_all
 from models.reference.value_at_risk import BASELINE_NAME
 from service import errors

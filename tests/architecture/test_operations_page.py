@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pysqlite3
 import pytest
-from houses import DESK, credit_rows, make_house, signal_days
 
+from houses import DESK, credit_rows, make_house, signal_days
 from ledger.store import truncate_wal
 from models.reference import credit_default, trade_signal
 from service.api.health import Metrics

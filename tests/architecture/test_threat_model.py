@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from houses import DESK, Api, make_house, signal_days
 
+from houses import DESK, Api, make_house, signal_days
 from ledger.errors import ConsistencyError, LedgerInconsistent
 from ledger.keys import SigningKey
 from ledger.merkle import verify_consistency

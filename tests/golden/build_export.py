@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 from houses import DESK, make_house, reporter, signal_days
-
 from ledger.keys import Role
 from ledger.record import Draft, parse_entry
 from models.reference import trade_signal

@@ -1,6 +1,7 @@
 """A log, new for every test."""
 
 import pytest
+
 from logs import create_log
 
 

@@ -3,7 +3,6 @@
 import threading
 
 import pytest
-from logs import LOG_KEY, ROLES, key_of, open_log, refusal
 
 from ledger import writing
 from ledger.commit import QUEUE_MAX, GroupCommit
@@ -20,6 +19,7 @@ from ledger.merkle import verify_consistency, verify_inclusion
 from ledger.note import open_checkpoint
 from ledger.receipt import verify_receipt
 from ledger.record import parse_entry
+from logs import LOG_KEY, ROLES, key_of, open_log, refusal
 
 FIRST = len(ROLES)  # entries of a new log: its keys
 PRODUCER = key_of(Role.PRODUCER)

@@ -5,7 +5,6 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from logs import ROLES, create_log, key_of, refusal
 
 from ledger.errors import LedgerInconsistent
 from ledger.export import export
@@ -13,6 +12,7 @@ from ledger.keys import Role
 from ledger.layout import DirectorySource
 from ledger.record import parse_entry
 from ledger.verify import verify_export
+from logs import ROLES, create_log, key_of, refusal
 
 PRODUCER = key_of(Role.PRODUCER)
 

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from logs import ROLES, create_log, key_of, open_log, refusal
 
 from ledger.errors import LedgerUnavailable
 from ledger.export import export
@@ -18,6 +17,7 @@ from ledger.layout import DirectorySource
 from ledger.receipt import Receipt, verify_receipt
 from ledger.store import SQLITE_MINIMUM, check_sqlite, truncate_wal
 from ledger.verify import verify_export
+from logs import ROLES, create_log, key_of, open_log, refusal
 
 ROOT = Path(__file__).parents[2]
 FIRST = len(ROLES)

@@ -5,13 +5,13 @@ import hashlib
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
-from logs import create_log
 
 from ledger.errors import LedgerInconsistent
 from ledger.export import export
 from ledger.layout import DirectorySource
 from ledger.publishing import DestinationRefused, RemoteDestination, open_destination
 from ledger.verify import verify_export
+from logs import create_log
 
 NEVER_AGAIN = "the disk of somebody else is full"
 

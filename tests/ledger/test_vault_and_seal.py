@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from logs import DIGEST
 
 from ledger.errors import InclusionError, LedgerInconsistent
 from ledger.merkle import EMPTY_ROOT, inclusion_path, leaf_hash, root_of, verify_inclusion
 from ledger.seal import RowTree, period_root
 from ledger.vault import Vault
+from logs import DIGEST
 
 
 def test_openings_come_back_in_row_order(log):

@@ -1,6 +1,7 @@
 """A house and an API over it, new for every test."""
 
 import pytest
+
 from houses import Api, make_house
 
 

@@ -1,8 +1,8 @@
 """Who may do what. Every route is closed unless it is listed here."""
 
 import pytest
-from houses import problem_of
 
+from houses import problem_of
 from service.auth import Scope
 
 ALL = set(Scope)

@@ -3,8 +3,8 @@
 import threading
 
 import pytest
-from houses import credit_rows, problem_of
 
+from houses import credit_rows, problem_of
 from ledger.keys import Role
 from ledger.receipt import Receipt, verify_receipt
 from ledger.record import parse_entry

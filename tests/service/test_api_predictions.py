@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from houses import Api, credit_rows, make_house, problem_of, signal_days
 
+from houses import Api, credit_rows, make_house, problem_of, signal_days
 from ledger.keys import Role
 from ledger.receipt import Receipt, verify_receipt
 from ledger.record import parse_entry

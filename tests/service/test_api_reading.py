@@ -4,8 +4,8 @@ import io
 import tarfile
 
 import pytest
-from houses import credit_rows, packages, problem_of
 
+from houses import credit_rows, packages, problem_of
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.note import open_checkpoint
 from ledger.receipt import Receipt, verify_receipt

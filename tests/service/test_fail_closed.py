@@ -3,9 +3,9 @@
 import sqlite3
 
 import pytest
-from houses import Api, credit_rows, make_house, problem_of
 from sqlalchemy import event
 
+from houses import Api, credit_rows, make_house, problem_of
 from ledger.record import parse_entry
 from service.app import create_app
 from service.assembly import assemble, initialise

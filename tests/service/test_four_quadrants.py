@@ -7,8 +7,8 @@
 
 import pysqlite3
 import pytest
-from houses import DESK, make_house, reporter, signal_days
 
+from houses import DESK, make_house, reporter, signal_days
 from ledger.canonical import canonical_bytes
 from ledger.errors import LedgerError
 from ledger.keys import Role

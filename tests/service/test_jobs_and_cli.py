@@ -7,8 +7,8 @@ import threading
 
 import pytest
 from click.testing import CliRunner
-from houses import make_house, signal_days
 
+from houses import make_house, signal_days
 from ledger.record import parse_entry
 from models.reference import trade_signal
 from service import jobs

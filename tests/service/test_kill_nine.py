@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from houses import credit_rows, make_house
 
+from houses import credit_rows, make_house
 from ledger.receipt import Receipt, verify_receipt
 from ledger.record import parse_entry
 from service.assembly import assemble

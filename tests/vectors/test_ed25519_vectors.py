@@ -7,10 +7,10 @@ published as valid has one, so every verdict is the published one.
 import json
 
 import pytest
-from outside import vectors
 
 from ledger.errors import LedgerError
 from ledger.keys import verify_signature
+from outside import vectors
 
 
 @pytest.mark.parametrize("path", vectors("wycheproof", "testvectors_v1/*ed25519*.json"))

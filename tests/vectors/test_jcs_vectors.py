@@ -8,10 +8,10 @@ import json
 
 import pytest
 import rfc8785
-from outside import vectors
 
 from ledger.canonical import canonical_bytes, parse_canonical
 from ledger.errors import CanonicalError
+from outside import vectors
 
 
 def has_float(value):

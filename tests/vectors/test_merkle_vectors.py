@@ -4,7 +4,6 @@ import base64
 import json
 
 import pytest
-from outside import vectors
 
 from ledger.errors import ConsistencyError, InclusionError
 from ledger.merkle import (
@@ -17,6 +16,7 @@ from ledger.merkle import (
     verify_inclusion,
 )
 from ledger.seal import RowTree, period_root
+from outside import vectors
 
 
 def b64(text):

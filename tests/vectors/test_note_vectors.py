@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from outside import VECTORS, vectors
 
 from ledger.errors import LedgerError
 from ledger.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
@@ -17,6 +16,7 @@ from ledger.tiles import (
     tile_path,
     tiles_for,
 )
+from outside import VECTORS, vectors
 
 
 @pytest.mark.parametrize("path", vectors("signed-note-spec", "*.json"))
