@@ -13,6 +13,8 @@ Canonical JSON, `assay/honesty-report/v1`:
 - `executions`: per model digest (and the name it was published as), rows by the outcome of
   running them again;
 - `findings`: the first failures, each with check, leaf, expected, got and subject;
+- `since`, only in an audit that went on from an earlier one: the tree that was audited before; all
+  counts are of what came after it;
 - `says_nothing_on`: what a reader must not take from it.
 
 It shares no field with the correctness report but `model_digest`, and has no overall score.
@@ -26,15 +28,15 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger.canonical import canonical_bytes
 from service.auditor.replay import CHECK as EXECUTED
 from service.auditor.replay import FINDINGS_KEPT, Comparison
-from service.auditor.verify import Check
+from service.auditor.verify import Check, Findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ledger.note import Checkpoint
     from ledger.verify import CheckCount
     from service.auditor.bundle import Finding, LogFindings
     from service.auditor.replay import Execution, Replay
-    from service.auditor.verify import Findings
 
 SCHEMA: Final = "assay/honesty-report/v1"
 SAYS_NOTHING_ON: Final = (
@@ -45,6 +47,7 @@ SAYS_NOTHING_ON: Final = (
 TEXT_MAX: Final = 400  # characters of a text taken from a log that may be hostile
 # Checks of the export's files: how many there are is no fact about the log at a checkpoint.
 OF_FILES: Final = frozenset({"file", "blob"})
+NOTHING: Final = Findings((), ())
 EXECUTION_CLAIM: Final = "the named model, run again on the opened inputs, gives what was recorded"
 
 
@@ -61,6 +64,7 @@ class HonestyReport:
     executions: tuple[Execution, ...]
     findings: tuple[Finding, ...]
     published_as: Mapping[str, str]  # names by model digest
+    since: Checkpoint | None = None  # the end of the audit that this one went on from
 
     @property
     def failed(self) -> int:
@@ -74,7 +78,7 @@ class HonestyReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON: text, integers, lists and null."""
-        return {
+        report: dict[str, Any] = {
             "honesty_schema": SCHEMA,
             "says_nothing_on": SAYS_NOTHING_ON,
             "log": {
@@ -91,6 +95,10 @@ class HonestyReport:
             ],
             "findings": [_finding_json(finding) for finding in self.findings],
         }
+        if self.since is not None:
+            before = {"tree_size": self.since.size, "root_hash": self.since.root.hex()}
+            report["since"] = before
+        return report
 
     def to_bytes(self) -> bytes:
         """The canonical bytes, equal for equal checkpoint, content, policy and key."""
@@ -105,9 +113,19 @@ def build(
     log_key: str,
     policy_digest: str,
     published_as: Mapping[str, str],
+    beside: Findings = NOTHING,
+    since: Checkpoint | None = None,
 ) -> HonestyReport:
-    """Put the steps together. Without `replay`, execution is left unchecked and says so."""
-    kept = [*log.findings, *findings.findings, *(replay.findings if replay else ())]
+    """Put the steps together. Without `replay`, execution is left unchecked and says so.
+
+    `beside` is what was held against the log from outside it: an earlier audit, kept receipts.
+    """
+    kept = [
+        *beside.findings,
+        *log.findings,
+        *findings.findings,
+        *(replay.findings if replay else ()),
+    ]
     return HonestyReport(
         origin=log.origin,
         tree_size=log.tree_size,
@@ -116,12 +134,14 @@ def build(
         policy_digest=policy_digest,
         checks=(
             *(_of_log(check) for check in log.checks if check.examined),
+            *beside.checks,
             *findings.checks,
             _execution_check(replay, withheld=log.openings_withheld),
         ),
         executions=replay.executions if replay else (),
         findings=tuple(kept[:FINDINGS_KEPT]),
         published_as=published_as,
+        since=since,
     )
 
 

@@ -1,7 +1,4 @@
-"""`assay audit` and `assay verify-receipt`: what an outsider runs, with no server and no network.
-
-The one place where the auditor meets the model runtime: a model is loaded from the export by the
-digest the log names, after its bytes were hashed, and handed to replay as a plain callable.
+"""`assay audit` and `assay verify-receipt`: what an outsider runs, with no server of the house.
 
 Exit 0: everything that was asked was checked and held. Exit 1: something failed; the leaf and the
 check are named. Exit 2: something could not be checked. What exit 0 does not mean is printed with
@@ -13,19 +10,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from service.cli.auditing import Asked, Progress, audit_directory, audit_source
 
-    from service.auditor.bundle import Bundle
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.layout import Source
     from service.auditor.honesty import HonestyReport
-    from service.auditor.replay import Load, Rerun
+    from service.auditor.state import AuditState
+    from service.cli.auditing import Audit
     from service.verification.policy import Policy
+
+__all__ = ["Progress", "audit_command", "audit_directory", "exit_status", "verify_receipt_command"]
 
 EXIT_FAILED = 1
 EXIT_UNCHECKED = 2
@@ -38,107 +40,14 @@ class CouldNotCheck(click.ClickException):
     exit_code = EXIT_UNCHECKED
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Told how far each step is: done and total."""
-
-    log: Callable[[int, int], None] | None = None
-    replay: Callable[[int, int], None] | None = None
-
-
-def audit_directory(
-    directory: Path,
-    vkey: str,
-    *,
-    policy: Policy | None = None,
-    size: int | None = None,
-    replay: bool = True,
-    progress: Progress | None = None,
-) -> HonestyReport:
-    """Check the export in a directory; at an older checkpoint of its own when `size` is given.
-
-    A pure function of the export up to that checkpoint, the policy and the key. Raises LedgerError,
-    NoSuchCheckpoint or OSError when there is nothing that can be checked.
-    """
-    from ledger.note import VerifierKey
-    from ledger.verify import DirectorySource, verify_export
-    from service.auditor import honesty
-    from service.auditor.bundle import read_bundle
-    from service.auditor.prefix import PrefixSource
-    from service.auditor.replay import replay_bundle
-    from service.auditor.verify import verify_bundle
-    from service.verification.policy import DEFAULT_POLICY
-
-    told = progress or Progress()
-    rules = policy or DEFAULT_POLICY
-    source = DirectorySource(directory)
-    view = source if size is None else PrefixSource(source, size)
-    key = VerifierKey.parse(vkey)
-    log = verify_export(view, key, progress=told.log)
-    bundle = read_bundle(view, log)
-    findings = verify_bundle(bundle, rules)
-    replayed = None
-    if replay:
-        replayed = replay_bundle(
-            bundle, _loader(bundle), policy=rules, progress=_counted(told.replay, bundle.row_count)
-        )
-    return honesty.build(
-        log,
-        findings,
-        replayed,
-        log_key=str(key),
-        policy_digest=rules.digest,
-        published_as=bundle.published_as,
-    )
-
-
-def _loader(bundle: Bundle) -> Load:
-    """Loads a model out of the export: the manifest under its digest, then each artifact."""
-    from service.auditor.replay import ModelRefused, ModelUnavailable
-
-    def read_blob(digest: str) -> bytes:
-        data = bundle.blob(digest)
-        if data is None:
-            raise ModelUnavailable(f"{digest} is not in the export")
-        return data
-
-    def load(digest: str) -> Rerun:
-        from models import runtime
-        from models.errors import ModelError
-        from models.hub.manifest import Manifest
-
-        data = read_blob(digest)
-        try:
-            manifest = Manifest.parse(data)
-            if manifest.digest != digest:
-                raise ModelRefused(f"manifest: its bytes have digest {manifest.digest}")
-            return runtime.load(manifest, read_blob).rerun
-        except ModelError as error:
-            raise ModelRefused(str(error)) from error
-
-    return load
-
-
-def _counted(report: Callable[[int, int], None] | None, total: int) -> Callable[[int], None] | None:
-    if report is None:
-        return None
-    done = 0
-
-    def settled(rows: int) -> None:
-        nonlocal done
-        done += rows
-        report(done, total)
-
-    return settled
-
-
 @click.command(
     "audit",
     epilog="""\b
 Examples:
   assay audit house/export --key house/log.vkey
-  assay audit house/export --key house/log.vkey --json honesty.json
-  assay audit house/export --key house/log.vkey --size 512
+  assay audit https://log.example/export --key log.vkey --state audited.json
+  assay audit house/export --key house/log.vkey --receipts desk/receipts
+  assay audit house/export --key house/log.vkey --json honesty.json --size 512
   assay audit house/export --key 'example.org/log+1a2b3c4d+AZ...' --policy house-policy.json
 
 \b
@@ -148,7 +57,7 @@ Exit status:
   2  something could not be checked
 """,
 )
-@click.argument("export_dir", type=click.Path(path_type=Path))
+@click.argument("export")
 @click.option(
     "--key",
     "key",
@@ -165,6 +74,18 @@ Exit status:
 @click.option(
     "--size", type=click.IntRange(min=1), help="Audit as of an older checkpoint of this tree size."
 )
+@click.option(
+    "--state",
+    "state_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Go on from the audit kept in this file, and keep this one there when all of it held.",
+)
+@click.option("--full", is_flag=True, help="With --state: read the whole log all the same.")
+@click.option(
+    "--receipts",
+    type=click.Path(path_type=Path, exists=True),
+    help="Receipts that were kept (.json, .jsonl; a directory or file): each must be in the log.",
+)
 @click.option("--no-replay", is_flag=True, help="Do not run the models again.")
 @click.option(
     "--json",
@@ -175,42 +96,113 @@ Exit status:
 @click.pass_context
 def audit_command(
     context: click.Context,
-    export_dir: Path,
+    export: str,
     *,
     key: str,
     policy_file: Path | None,
     size: int | None,
+    state_file: Path | None,
+    full: bool,
+    receipts: Path | None,
     json_file: Path | None,
     no_replay: bool,
 ) -> None:
-    """Check an export offline, then run every recorded execution again.
+    """Check an export, a directory or an address, then run every recorded execution again.
 
     Every signature, leaf, tile, root, row tree, seal and sequence is recomputed; models are loaded
     by digest from the export. It says nothing on whether a model was right.
     """
-    from ledger.errors import LedgerError
-    from service.auditor.prefix import NoSuchCheckpoint
     from service.cli.verdicts import print_report
 
+    if size is not None and state_file is not None:
+        raise CouldNotCheck("--size and --state: an older checkpoint is no audit to go on from")
     vkey = _verifier_key(key)
-    policy = _policy(policy_file)
-    if not export_dir.is_dir():
-        raise CouldNotCheck(f"{export_dir} is not a directory; unpack the export first")
-    if not (export_dir / "checkpoint").is_file():
-        raise CouldNotCheck(f"{export_dir} holds no file `checkpoint`, so it is not an export")
-    if json_file is not None and not json_file.parent.is_dir():
-        raise CouldNotCheck(f"--json: {json_file.parent} is not a directory")
-    try:
-        with _bars() as progress:
-            report = audit_directory(
-                export_dir, vkey, policy=policy, size=size, replay=not no_replay, progress=progress
-            )
-    except (LedgerError, NoSuchCheckpoint, OSError) as error:
-        raise CouldNotCheck(f"{export_dir}: {error}") from error
+    asked = Asked(
+        policy=_policy(policy_file),
+        size=size,
+        replay=not no_replay,
+        earlier=None if state_file is None else _state(state_file),
+        full=full,
+        receipts=receipts,
+    )
+    for option, file in (("--json", json_file), ("--state", state_file)):
+        if file is not None and not file.parent.is_dir():
+            raise CouldNotCheck(f"{option}: {file.parent} is not a directory")
+    if asked.earlier is not None and asked.reads_all and not full:
+        click.echo(f"Reading the whole log: {asked.reads_all}.", err=True)
+    audit = _audited(export, vkey, asked)
     if json_file is not None:
-        _write(json_file, report.to_bytes())
-    print_report(report)
-    context.exit(exit_status(report))
+        _write("--json", json_file, audit.report.to_bytes() + b"\n")
+    print_report(audit.report)
+    if state_file is not None:
+        _keep(state_file, audit.state)
+    context.exit(exit_status(audit.report))
+
+
+def _audited(export: str, vkey: str, asked: Asked) -> Audit:
+    """Run the audit; whatever keeps it from being run is told in one line."""
+    from ledger.errors import LedgerError
+    from service.auditor.prefix import NoSuchCheckpoint
+    from service.auditor.state import StateRefused
+
+    try:
+        with _source(export) as source, _bars() as progress:
+            return audit_source(source, vkey, asked, progress=progress)
+    except StateRefused as error:
+        raise CouldNotCheck(f"--state: {error}") from error
+    except (LedgerError, NoSuchCheckpoint, OSError) as error:
+        raise CouldNotCheck(f"{export}: {error}") from error
+
+
+@contextlib.contextmanager
+def _source(export: str) -> Iterator[Source]:
+    """The export in a directory, or below an address; of that a copy is kept until the end."""
+    from ledger.layout import DirectorySource
+
+    if "://" in export:
+        with _web(export) as source:
+            yield source
+        return
+    directory = Path(export)
+    if not directory.is_dir():
+        raise CouldNotCheck(f"{directory} is not a directory; unpack the export first")
+    if not (directory / "checkpoint").is_file():
+        raise CouldNotCheck(f"{directory} holds no file `checkpoint`, so it is not an export")
+    yield DirectorySource(directory)
+
+
+@contextlib.contextmanager
+def _web(address: str) -> Iterator[Source]:
+    from service.auditor.web import ExportMoved, Unreachable, WebSource
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="assay-audit-") as spool:
+            yield WebSource(address, Path(spool))
+    except (Unreachable, ExportMoved) as error:
+        raise CouldNotCheck(str(error)) from error
+
+
+def _state(path: Path) -> AuditState | None:
+    """The audit that was kept; None where there is none yet."""
+    from service.auditor.state import STATE_MAX, AuditState, StateRefused
+
+    try:
+        with path.open("rb") as file:
+            return AuditState.parse(file.read(STATE_MAX))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CouldNotCheck(f"--state: {path} cannot be read: {error.strerror}") from error
+    except StateRefused as error:
+        raise CouldNotCheck(f"--state: {path} is no kept audit: {error}") from error
+
+
+def _keep(path: Path, state: AuditState | None) -> None:
+    if state is None:
+        click.echo(f"{path} is left as it was: not everything was checked and held.", err=True)
+        return
+    _write("--state", path, state.to_bytes())
+    click.echo(f"kept in {path}: {state.carried.size:,} entries are audited.", err=True)
 
 
 def exit_status(report: HonestyReport) -> int:
@@ -281,11 +273,11 @@ def _verifier_key(text: str) -> str:
         raise CouldNotCheck(f"--key: {error}{hint}") from error
 
 
-def _policy(path: Path | None) -> Policy | None:
-    from service.verification.policy import PolicyError, load_policy
+def _policy(path: Path | None) -> Policy:
+    from service.verification.policy import DEFAULT_POLICY, PolicyError, load_policy
 
     if path is None:
-        return None
+        return DEFAULT_POLICY
     try:
         return load_policy(path)
     except OSError as error:
@@ -294,19 +286,19 @@ def _policy(path: Path | None) -> Policy | None:
         raise CouldNotCheck(f"--policy {path}: {error}") from error
 
 
-def _write(path: Path, data: bytes) -> None:
-    """The whole report or none of it."""
+def _write(option: str, path: Path, data: bytes) -> None:
+    """The whole file or none of it."""
     temporary = path.with_name(path.name + ".part")
     try:
-        temporary.write_bytes(data + b"\n")
+        temporary.write_bytes(data)
         os.replace(temporary, path)  # noqa: PTH105 - atomic, and named so
     except OSError as error:
-        raise CouldNotCheck(f"--json: {path} cannot be written: {error.strerror}") from error
+        raise CouldNotCheck(f"{option}: {path} cannot be written: {error.strerror}") from error
 
 
 @contextlib.contextmanager
 def _bars() -> Iterator[Progress]:
-    """Two progress bars on stderr, which go away when they are full."""
+    """Progress bars on stderr, which go away when they are full."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -321,9 +313,11 @@ def _bars() -> Iterator[Progress]:
     with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         log = bars.add_task("Checking the log", total=None)
         replay = bars.add_task("Running models again", total=None, visible=False)
+        receipts = bars.add_task("Looking up receipts", total=None, visible=False)
         yield Progress(
             log=lambda done, total: bars.update(log, completed=done, total=total),
             replay=lambda done, total: bars.update(
                 replay, completed=done, total=total, visible=True
             ),
+            receipts=lambda done: bars.update(receipts, completed=done, visible=True),
         )

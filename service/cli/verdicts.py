@@ -42,6 +42,9 @@ def print_report(report: HonestyReport) -> None:
     console = _console()
     console.print(Text(f"{printable(report.origin)}, checkpoint of {report.tree_size:,} entries"))
     console.print(Text(f"root {report.root_hash or 'unknown'}", style="dim"))
+    if report.since is not None:
+        before = f"The first {report.since.size:,} entries were audited before and not read again."
+        console.print(Text(before))
     console.print(_checks(report))
     if report.executions:
         console.print(_executions(report))
@@ -82,7 +85,8 @@ def _checks(report: HonestyReport) -> Table:
     held = [check for check in log if check.verdict is Verdict.VERIFIED]
     if held:
         word = Text(f"the log itself, {len(held)} checks")
-        table.add_row(word, Text(f"{report.tree_size:,}"), Text(""), _mark(Verdict.VERIFIED))
+        looked_at = report.tree_size - (report.since.size if report.since else 0)
+        table.add_row(word, Text(f"{looked_at:,}"), Text(""), _mark(Verdict.VERIFIED))
     for check in report.checks:
         if check in held:
             continue

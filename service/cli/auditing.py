@@ -1,0 +1,279 @@
+"""One audit put together: the log, what its entries say, the models run again, what is held beside.
+
+The one place where the auditor meets the model runtime: a model is loaded from the export by the
+digest the log names, after its bytes were hashed, and handed to replay as a plain callable.
+
+With the state of an earlier audit, growth is shown first; a log that did not only grow is looked at
+no further. Then only what is new is read, unless the earlier audit asked for less than this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ledger.bound_tiles import BoundTiles
+from ledger.errors import LedgerError, NoteError, TileError
+from ledger.findings import LogFindings, Tally
+from ledger.layout import CHECKPOINT, DirectorySource
+from ledger.note import Checkpoint, VerifierKey, open_checkpoint
+from ledger.verify import verify_export
+from ledger.verify_since import Opened, verify_since
+from service.auditor import honesty
+from service.auditor.bundle import Bundle, Carried, read_bundle
+from service.auditor.continuity import check_growth
+from service.auditor.prefix import PrefixSource
+from service.auditor.receipts import CHECK as RECEIPT
+from service.auditor.receipts import CLAIM as RECEIPT_CLAIM
+from service.auditor.receipts import check_receipts, find_receipts
+from service.auditor.replay import ModelRefused, ModelUnavailable, replay_bundle
+from service.auditor.state import AuditState, StateRefused
+from service.auditor.verify import Check, Findings, verify_bundle
+from service.verification.policy import DEFAULT_POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ledger.layout import Source
+    from service.auditor.honesty import HonestyReport
+    from service.auditor.replay import Load, Rerun
+    from service.verification.policy import Policy
+
+NO_FINDINGS = Findings((), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Told how far each step is: done and total."""
+
+    log: Callable[[int, int], None] | None = None
+    replay: Callable[[int, int], None] | None = None
+    receipts: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an audit is to do. `full` reads the whole log also where an earlier audit is known."""
+
+    policy: Policy = DEFAULT_POLICY
+    size: int | None = None
+    replay: bool = True
+    earlier: AuditState | None = None
+    full: bool = False
+    receipts: Path | None = None
+
+    @property
+    def reads_all(self) -> str:
+        """Why the whole log has to be read; empty when an earlier audit can be gone on from."""
+        if self.earlier is None:
+            return "there is no earlier audit"
+        if self.full:
+            return "so asked"
+        if self.earlier.policy_digest != self.policy.digest:
+            return "the earlier audit held executions against another policy"
+        if self.replay and not self.earlier.replayed:
+            return "the earlier audit did not run the models again"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The report, and what to keep for the next audit; that only when all was checked and held."""
+
+    report: HonestyReport
+    state: AuditState | None
+
+
+def audit_directory(
+    directory: Path,
+    vkey: str,
+    *,
+    policy: Policy | None = None,
+    size: int | None = None,
+    replay: bool = True,
+    progress: Progress | None = None,
+) -> HonestyReport:
+    """Check the export in a directory; at an older checkpoint of its own when `size` is given.
+
+    A pure function of the export up to that checkpoint, the policy and the key. Raises LedgerError,
+    NoSuchCheckpoint or OSError when there is nothing that can be checked.
+    """
+    asked = Asked(policy=policy or DEFAULT_POLICY, size=size, replay=replay)
+    return audit_source(DirectorySource(directory), vkey, asked, progress=progress).report
+
+
+def audit_source(
+    source: Source, vkey: str, asked: Asked, *, progress: Progress | None = None
+) -> Audit:
+    """Check an export, wherever it lies. Raises like `audit_directory`, and StateRefused."""
+    key = VerifierKey.parse(vkey)
+    if asked.earlier is not None and asked.earlier.checkpoint.origin != key.name:
+        raise StateRefused(f"is of the log {asked.earlier.checkpoint.origin}, not {key.name}")
+    view = source if asked.size is None else PrefixSource(source, asked.size)
+    return _Auditor(view, key, asked, progress or Progress()).audit()
+
+
+@dataclass(slots=True)
+class _Auditor:
+    source: Source
+    key: VerifierKey
+    asked: Asked
+    told: Progress
+
+    def audit(self) -> Audit:
+        newest, growth = self._newest(), NO_FINDINGS
+        tiles: BoundTiles | None = None
+        if newest is not None and self.asked.earlier is not None:
+            growth, tiles = check_growth(
+                self.source, self.asked.earlier.checkpoint, newest.checkpoint
+            )
+            if growth.findings:
+                return self._stopped(newest, growth)
+        before = Carried()
+        if newest is None or tiles is None or self.asked.earlier is None or self.asked.reads_all:
+            log = verify_export(self.source, self.key, progress=self.told.log)
+        else:
+            before = self.asked.earlier.carried
+            opened = Opened(self.key, newest.note, newest.checkpoint, tiles)
+            earlier = self.asked.earlier.earlier
+            log = verify_since(self.source, opened, earlier, progress=self.told.log)
+        bundle = read_bundle(self.source, log, before)
+        findings = verify_bundle(bundle, self.asked.policy)
+        beside = _joined([growth, *self._receipts(newest, tiles)])
+        report = self._report(log, bundle, findings, beside)
+        return Audit(report, self._state(bundle, report))
+
+    def _newest(self) -> _Newest | None:
+        """The newest checkpoint; None where the log's own check will say what is wrong with it."""
+        try:
+            note = self.source.read(CHECKPOINT).decode()
+            return _Newest(note, open_checkpoint(note, self.key))
+        except (OSError, UnicodeDecodeError, NoteError):
+            return None
+
+    def _receipts(self, newest: _Newest | None, tiles: BoundTiles | None) -> Sequence[Findings]:
+        if self.asked.receipts is None:
+            return ()
+        try:
+            if newest is None:
+                raise TileError(CHECKPOINT, "there is no signed tree")
+            tiles = tiles or BoundTiles(newest.checkpoint, self.source.read)
+        except (OSError, LedgerError) as error:
+            told = f"the export cannot settle it: {error}"
+            return (Findings((Check(RECEIPT, RECEIPT_CLAIM, 0, 0, 1, detail=told),), ()),)
+        kept = find_receipts(self.asked.receipts)
+        to_end = self.asked.size is None
+        return (check_receipts(kept, self.key, tiles, to_end=to_end, progress=self.told.receipts),)
+
+    def _report(
+        self, log: LogFindings, bundle: Bundle, findings: Findings, beside: Findings
+    ) -> HonestyReport:
+        replayed = None
+        if self.asked.replay:
+            progress = _counted(self.told.replay, bundle.row_count)
+            replayed = replay_bundle(
+                bundle, _loader(bundle), policy=self.asked.policy, progress=progress
+            )
+        earlier = self.asked.earlier
+        return honesty.build(
+            log,
+            findings,
+            replayed,
+            log_key=str(self.key),
+            policy_digest=self.asked.policy.digest,
+            published_as=bundle.published_as,
+            beside=beside,
+            since=earlier.checkpoint if earlier is not None and bundle.before.size else None,
+        )
+
+    def _stopped(self, newest: _Newest, growth: Findings) -> Audit:
+        """The log is not the one that was audited: nothing else of it is looked at."""
+        tally = Tally()
+        tally.passed("checkpoint")
+        log = LogFindings(
+            origin=newest.checkpoint.origin,
+            tree_size=newest.checkpoint.size,
+            root=newest.checkpoint.root,
+            checkpoint=newest.note,
+            keys={},
+            entry_counts={},
+            checks=tally.checks(),
+            findings=(),
+        )
+        report = honesty.build(
+            log,
+            NO_FINDINGS,
+            None,
+            log_key=str(self.key),
+            policy_digest=self.asked.policy.digest,
+            published_as={},
+            beside=growth,
+        )
+        return Audit(report, None)
+
+    def _state(self, bundle: Bundle, report: HonestyReport) -> AuditState | None:
+        if report.failed or report.unchecked or self.asked.size is not None:
+            return None
+        return AuditState(
+            log_key=str(self.key),
+            note=bundle.log.checkpoint,
+            checkpoint=Checkpoint(report.origin, report.tree_size, bundle.log.root),
+            policy_digest=self.asked.policy.digest,
+            replayed=self.asked.replay,
+            checked=tuple(check.check for check in report.checks if check.asked),
+            keys=tuple(bundle.log.keys.values()),
+            carried=bundle.after,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    note: str
+    checkpoint: Checkpoint
+
+
+def _joined(parts: Sequence[Findings]) -> Findings:
+    return Findings(
+        tuple(check for part in parts for check in part.checks),
+        tuple(finding for part in parts for finding in part.findings),
+    )
+
+
+def _loader(bundle: Bundle) -> Load:
+    """Loads a model out of the export: the manifest under its digest, then each artifact."""
+
+    def read_blob(digest: str) -> bytes:
+        data = bundle.blob(digest)
+        if data is None:
+            raise ModelUnavailable(f"{digest} is not in the export")
+        return data
+
+    def load(digest: str) -> Rerun:
+        from models import runtime
+        from models.errors import ModelError
+        from models.hub.manifest import Manifest
+
+        data = read_blob(digest)
+        try:
+            manifest = Manifest.parse(data)
+            if manifest.digest != digest:
+                raise ModelRefused(f"manifest: its bytes have digest {manifest.digest}")
+            return runtime.load(manifest, read_blob).rerun
+        except ModelError as error:
+            raise ModelRefused(str(error)) from error
+
+    return load
+
+
+def _counted(report: Callable[[int, int], None] | None, total: int) -> Callable[[int], None] | None:
+    if report is None:
+        return None
+    done = 0
+
+    def settled(rows: int) -> None:
+        nonlocal done
+        done += rows
+        report(done, total)
+
+    return settled
