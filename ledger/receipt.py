@@ -2,8 +2,10 @@
 
 It is checked offline with the log's verifier key alone. `published` means included under a
 checkpoint that the log signed; it does not exclude that the log shows somebody else another tree.
-The entry's own signature is the producer's, and whether that key might sign is in the log: an
-audit of the log settles it, a receipt does not.
+`witnessed` says that witnesses cosigned the checkpoint too. That word is the server's: what counts
+are the cosignatures, held against a policy of the reader's own, as far as its witnesses are
+independent. The entry's own signature is the producer's, and whether that key might sign is in the
+log: an audit of the log settles it, a receipt does not.
 """
 
 from __future__ import annotations
@@ -15,16 +17,17 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger.errors import ReceiptError, RecordError
 from ledger.grammar import HEX64, LEAF, check_fields, list_of, one_of, text
 from ledger.merkle import leaf_hash, verify_inclusion
-from ledger.note import NOTE_MAX, open_checkpoint
+from ledger.note import NOTE_MAX, VerifierKey, open_checkpoint
 from ledger.record import parse_entry
 from ledger.tiles import ENTRY_MAX
 
 if TYPE_CHECKING:
     from ledger.grammar import Fields
-    from ledger.note import VerifierKey
+    from ledger.tlog_policy import TlogPolicy
 
 FORMAT: Final = "assay/receipt/v1"
 PUBLISHED: Final = "published"
+WITNESSED: Final = "witnessed"
 TLOG_PROOF: Final = "c2sp.org/tlog-proof@v1"
 
 
@@ -78,12 +81,18 @@ class Receipt:
         return "\n".join(lines) + "\n\n" + self.checkpoint
 
 
-def verify_receipt(receipt: Receipt, vkey: str | VerifierKey) -> None:
+def verify_receipt(
+    receipt: Receipt, vkey: str | VerifierKey, policy: TlogPolicy | None = None
+) -> None:
     """Check a receipt against the log's verifier key: checkpoint, inclusion, the entry's form.
 
-    Raises NoteError, InclusionError, RecordError or ReceiptError.
+    With a policy also its quorum; without one, cosignatures are not looked at. Raises NoteError,
+    InclusionError, RecordError, ReceiptError or QuorumMissed.
     """
-    checkpoint = open_checkpoint(receipt.checkpoint, vkey)
+    key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
+    checkpoint = open_checkpoint(receipt.checkpoint, key)
+    if policy is not None:
+        policy.require(receipt.checkpoint, key)
     if checkpoint.size != receipt.tree_size:
         raise ReceiptError(f"proof of size {receipt.tree_size}, checkpoint of {checkpoint.size}")
     verify_inclusion(
@@ -112,7 +121,7 @@ def _inclusion(value: object) -> str | None:
 _INCLUSION: Fields = {"tree_size": LEAF, "path": list_of(HEX64)}
 _RECEIPT: Fields = {
     "format": one_of(FORMAT),
-    "state": one_of(PUBLISHED),
+    "state": one_of(PUBLISHED, WITNESSED),
     "leaf_index": LEAF,
     "entry": text(ENTRY_MAX),
     "inclusion": _inclusion,
