@@ -56,6 +56,7 @@ class EntryChecks:
             entry = None if data is None else self._parse(leaf, data)
             if entry is None:
                 self._unread += 1
+                self._beside.skip(leaf)
                 self._remember("", -1, 0)
             else:
                 self._check(leaf, entry)
@@ -65,12 +66,14 @@ class EntryChecks:
     def _parse(self, leaf: int, data: bytes) -> Entry | None:
         try:
             entry = parse_entry(data)
-            if entry.body["origin"] != self._origin:
-                raise RecordError("origin", f"{entry.body['origin']} in the log {self._origin}")
         except RecordError as error:
             self._tally.fail("entry", leaf, expected="a well-formed entry", got=error)
             return None
-        self._tally.passed("entry")
+        origin = entry.body["origin"]
+        if origin == self._origin:
+            self._tally.passed("entry")
+        else:
+            self._tally.fail("entry", leaf, expected=f"an entry of {self._origin}", got=origin)
         return entry
 
     def _check(self, leaf: int, entry: Entry) -> None:
@@ -104,25 +107,28 @@ class EntryChecks:
     # --- keys and signatures ---
 
     def _check_key(self, leaf: int, entry: Entry) -> None:
-        """A key's introduction. A key that fails is known all the same: its entries are judged."""
-        data = entry.body["data"]
-        named, role, public = data["key_id"], Role(data["role"]), b64decode(data["public_key"])
         try:
-            key = PublicKey(public)
-            if key.key_id != named:
-                raise KeyRefused(named, f"the public key's id is {key.key_id}")
-            if named in self.keys:
-                raise KeyRefused(named, f"was introduced at leaf {self.keys[named].leaf}")
-            if leaf == 0 and (role is not Role.OPERATOR or entry.body["producer"] != named):
-                raise KeyRefused(named, "the log begins with the operator's own key")
-            self.keys[named] = KnownKey(named, public, role, data["holder"], leaf)
-            self._public[named] = key
-            claim = {name: value for name, value in data.items() if name != "possession"}
-            key.verify(POSSESSION_TAG + canonical_bytes(claim), b64decode(data["possession"]))
+            self._introduce(leaf, entry)
         except (KeyRefused, SignatureRefused) as error:
             self._tally.fail("key", leaf, expected="a new key, held by its owner", got=error)
         else:
             self._tally.passed("key")
+
+    def _introduce(self, leaf: int, entry: Entry) -> None:
+        """Take up a new key. Known even if not shown to be held: its entries are judged by it."""
+        data = entry.body["data"]
+        named, role, public = data["key_id"], Role(data["role"]), b64decode(data["public_key"])
+        key = PublicKey(public)
+        if key.key_id != named:
+            raise KeyRefused(named, f"the public key's id is {key.key_id}")
+        if named in self.keys:
+            raise KeyRefused(named, f"was introduced at leaf {self.keys[named].leaf}")
+        if leaf == 0 and (role is not Role.OPERATOR or entry.body["producer"] != named):
+            raise KeyRefused(named, "the log begins with the operator's own key")
+        self.keys[named] = KnownKey(named, public, role, data["holder"], leaf)
+        self._public[named] = key
+        claim = {name: value for name, value in data.items() if name != "possession"}
+        key.verify(POSSESSION_TAG + canonical_bytes(claim), b64decode(data["possession"]))
 
     def _check_signature(self, leaf: int, entry: Entry) -> None:
         signer, wanted = entry.body["producer"], SIGNER_ROLES[entry.type]

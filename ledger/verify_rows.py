@@ -50,9 +50,17 @@ class Beside:
             for leaf in kept:
                 self._tally.fail(check, leaf, expected=f"no {check} in {path}", got="one or more")
 
+    def skip(self, leaf: int) -> None:
+        """Leave unjudged what belongs to an unreadable entry: that is a finding already."""
+        self._rows.pop(leaf, None)
+        self._openings.pop(leaf, None)
+
     def check_prediction(self, leaf: int, data: dict[str, Any]) -> None:
         """Hold rows against the entry's root, and openings against each row."""
         rows = [data["row"]] if data["row_count"] == 1 else self._check_rows(leaf, data)
+        if rows is None:
+            self.skip(leaf)
+            return
         reference = data["caller_reference"]
         expected = [
             (row["inputs"], row["outputs"], None if index else reference)
@@ -64,28 +72,26 @@ class Beside:
         """Hold the opening of an outcome's value against its commitment."""
         self._check_openings(leaf, [(_NOTHING, {"value": data["value"]}, None)])
 
-    def _check_rows(self, leaf: int, data: dict[str, Any]) -> list[dict[str, Any]]:
-        rows = self._rows.pop(leaf, [])
-        leaves = [canonical_bytes(row) for row in rows]
-        reason = ""
+    def _check_rows(self, leaf: int, data: dict[str, Any]) -> list[dict[str, Any]] | None:
+        leaves = [canonical_bytes(row) for row in self._rows.pop(leaf, [])]
         try:
             rows = [parse_row(row) for row in leaves]
+            reason = ""
         except RecordError as error:
-            reason = str(error)
-            rows = []
-        if len(leaves) != data["row_count"]:
-            reason = reason or f"{len(leaves)} rows"
-        elif any(row["row_index"] != index for index, row in enumerate(rows)):
-            reason = reason or "rows out of order"
+            rows, reason = [], str(error)
         root = root_of([leaf_hash(row) for row in leaves]).hex()
-        if root != data["rows_root"]:
-            reason = reason or f"root {root}"
-        if reason:
-            expected = f"{data['row_count']} rows with root {data['rows_root']}"
-            self._tally.fail("row", leaf, expected=expected, got=reason)
-        else:
+        if len(leaves) != data["row_count"]:
+            reason = f"{len(leaves)} rows"
+        elif not reason and any(row["row_index"] != index for index, row in enumerate(rows)):
+            reason = "rows out of order"
+        elif root != data["rows_root"]:
+            reason = f"root {root}"
+        if not reason:
             self._tally.passed("row")
-        return rows
+            return rows
+        expected = f"{data['row_count']} rows with root {data['rows_root']}"
+        self._tally.fail("row", leaf, expected=expected, got=reason)
+        return None
 
     def _check_openings(
         self, leaf: int, expected: list[tuple[Mapping[str, str], Mapping[str, str], str | None]]
@@ -93,6 +99,23 @@ class Beside:
         given = self._openings.pop(leaf, [])
         if not given and self._withheld:
             return
+        openings = self._by_row(leaf, given, len(expected))
+        for index, (inputs, outputs, reference) in enumerate(expected):
+            if index not in openings:
+                wanted = f"an opening of row {index}"
+                self._tally.fail("opening", leaf, expected=wanted, got="none")
+                continue
+            try:
+                check_opening(
+                    openings[index], inputs=inputs, outputs=outputs, caller_reference=reference
+                )
+            except OpeningMismatch as error:
+                wanted = f"{error.expected or 'nothing'} for {error.field} of row {index}"
+                self._tally.fail("opening", leaf, expected=wanted, got=error.got or "nothing")
+            else:
+                self._tally.passed("opening")
+
+    def _by_row(self, leaf: int, given: list[Any], row_count: int) -> dict[int, Opening]:
         openings: dict[int, Opening] = {}
         for value in given:
             try:
@@ -100,25 +123,12 @@ class Beside:
             except RecordError as error:
                 self._tally.fail("opening", leaf, expected="an opening", got=error)
                 continue
-            if opening.row_index in openings or opening.row_index >= len(expected):
-                got = f"another of row {opening.row_index}"
-                self._tally.fail("opening", leaf, expected="one opening per row", got=got)
-            openings[opening.row_index] = opening
-        for index, (inputs, outputs, reference) in enumerate(expected):
-            opening_or_none = openings.get(index)
-            if opening_or_none is None:
-                told = f"an opening of row {index}"
-                self._tally.fail("opening", leaf, expected=told, got="none")
-                continue
-            try:
-                check_opening(
-                    opening_or_none, inputs=inputs, outputs=outputs, caller_reference=reference
-                )
-            except OpeningMismatch as error:
-                told = f"{error.expected or 'nothing'} of row {index}, {error.field}"
-                self._tally.fail("opening", leaf, expected=told, got=error.got or "nothing")
-            else:
-                self._tally.passed("opening")
+            row = opening.row_index
+            if row in openings or row >= row_count:
+                wanted = f"one opening for each of {row_count} rows"
+                self._tally.fail("opening", leaf, expected=wanted, got=f"one more of row {row}")
+            openings[row] = opening
+        return openings
 
     def _read(self, path: str, key: str, bundle: int) -> dict[int, list[Any]]:
         """The lines of one file by leaf index; a line that cannot be used is a finding."""
@@ -129,22 +139,22 @@ class Beside:
         last = bundle * TILE_WIDTH
         for number, line in enumerate(self._files.read_lines(path), start=1):
             try:
-                leaf, value = _open_line(line, key)
-                if not last <= leaf < (bundle + 1) * TILE_WIDTH:
-                    raise RecordError("leaf_index", f"{leaf} after {last}")
+                last, value = _open_line(line, key, last)
             except (CanonicalError, RecordError) as error:
                 where = f"{path} line {number}"
                 self._tally.fail(key, None, expected=f"a {key}", got=error, subject=where)
             else:
-                found.setdefault(leaf, []).append(value)
-                last = leaf
+                found.setdefault(last, []).append(value)
         return found
 
 
-def _open_line(line: bytes, key: str) -> tuple[int, Any]:
+def _open_line(line: bytes, key: str, last: int) -> tuple[int, Any]:
+    """Leaf index and value of a line; leaves ascend from `last` within its bundle."""
     value = parse_canonical(line)
     if not isinstance(value, dict) or value.keys() != {"leaf_index", key}:
         raise RecordError("line", f"expected leaf_index and {key}")
-    if type(value["leaf_index"]) is not int:
-        raise RecordError("leaf_index", "expected an integer")
-    return value["leaf_index"], value[key]
+    leaf = value["leaf_index"]
+    end = last - last % TILE_WIDTH + TILE_WIDTH
+    if type(leaf) is not int or not last <= leaf < end:
+        raise RecordError("leaf_index", f"expected {last} to {end - 1}, got {leaf!r:.40}")
+    return leaf, value[key]
