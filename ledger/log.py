@@ -12,12 +12,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.beside import check_beside
 from ledger.commit import GroupCommit
+from ledger.dialect import run
 from ledger.errors import LedgerInconsistent, NotFound
 from ledger.merkle import Frontier
-from ledger.note import Checkpoint, NoteSigner, open_checkpoint, sign_checkpoint
+from ledger.note import Checkpoint, NoteSigner, VerifierKey, sign_checkpoint
 from ledger.reading import (
+    SignedHead,
     StoredEntry,
+    check_right_edge,
     entries_query,
     read_checkpoint,
     read_entry,
@@ -27,7 +31,7 @@ from ledger.reading import (
     tile_reader,
 )
 from ledger.record import check_draft, encode_body
-from ledger.store import writer
+from ledger.store import check_exists, writer
 from ledger.tiles import (
     TILE_WIDTH,
     consistency_from_tiles,
@@ -70,36 +74,32 @@ class Ledger:
         empty = Frontier()
         note = sign_checkpoint(Checkpoint(origin, 0, empty.root()), signer)
         with writer(engine).begin() as connection:
-            if connection.exec_driver_sql("SELECT count(*) FROM ledger_head").scalar():
+            if run(connection, "SELECT count(*) FROM ledger_head").scalar():
                 raise LedgerInconsistent("the database holds a log already")
-            connection.exec_driver_sql(
+            run(
+                connection,
                 "INSERT INTO ledger_head (id, origin, size, frontier) VALUES (0, ?, 0, ?)",
                 (origin, b""),
             )
-            connection.exec_driver_sql(
-                "INSERT INTO ledger_checkpoint (size, note) VALUES (0, ?)", (note,)
-            )
+            run(connection, "INSERT INTO ledger_checkpoint (size, note) VALUES (0, ?)", (note,))
         return cls(engine, signer, data_dir)
 
     @classmethod
     def open(cls, engine: Engine, *, origin: str, log_key: SigningKey, data_dir: Path) -> Ledger:
-        """The log of a database. Refuses another origin or key, and a head that is not signed."""
+        """The log of a database. Nothing is created.
+
+        Refuses a database without a log, another origin or key, a head that is not the signed one,
+        and tiles or newest entries that do not lead to it.
+        """
+        check_exists(engine)
         ledger = cls(engine, NoteSigner(origin, log_key), data_dir)
         with engine.connect() as connection:
             frontier = read_head(connection)
-            found = connection.exec_driver_sql("SELECT origin FROM ledger_head").scalar()
+            found = run(connection, "SELECT origin FROM ledger_head").scalar()
             if found != origin:
                 raise LedgerInconsistent("origin of the log", expected=origin, got=found)
-            try:
-                checkpoint = open_checkpoint(
-                    read_checkpoint(connection, frontier.size), ledger.vkey
-                )
-            except NotFound as error:
-                raise LedgerInconsistent(f"head of size {frontier.size} is not signed") from error
-        if checkpoint.root != frontier.root():
-            raise LedgerInconsistent(
-                "root of the head", expected=checkpoint.root.hex(), got=frontier.root().hex()
-            )
+            SignedHead(VerifierKey.parse(ledger.vkey)).check(connection, frontier)
+            check_right_edge(connection, frontier)
         return ledger
 
     # --- append ---
@@ -118,11 +118,12 @@ class Ledger:
         prepared = []
         for draft, key in drafts:
             check_draft(draft)
+            check_beside(draft)
             body = encode_body(draft, origin=self.origin, producer=key.key_id, seq=0)
             prepared.append(Prepared(draft, body, key))
         if not prepared:
             return []
-        return self._commit.submit(prepared, sum(len(item.body) for item in prepared))
+        return self._commit.submit(prepared, sum(item.size for item in prepared))
 
     def duplicate_of(self, idempotency_key: str, request_digest: str | None) -> Appended | None:
         """What is recorded under a key, with its first receipt. Raises DuplicateKeyConflict."""
@@ -159,7 +160,7 @@ class Ledger:
                 kind=type, ref=ref, start=start, newest=newest, limit=wanted
             )
             with self._engine.connect() as connection:
-                page = connection.exec_driver_sql(statement, values).all()
+                page = run(connection, statement, values).all()
             for index, entry in page:
                 yield StoredEntry(index, bytes(entry))
             if len(page) < wanted:
@@ -170,16 +171,16 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """How many entries of each type there are."""
         with self._engine.connect() as connection:
-            rows = connection.exec_driver_sql(
-                "SELECT type, count(*) FROM ledger_entry GROUP BY type"
-            )
+            rows = run(connection, "SELECT type, count(*) FROM ledger_entry GROUP BY type")
             return {str(kind): int(count) for kind, count in rows}
 
     def rows(self, index: int) -> list[bytes]:
         """The rows of a multi-row entry, in order; empty for any other."""
         with self._engine.connect() as connection:
-            found = connection.exec_driver_sql(
-                "SELECT row FROM ledger_row WHERE leaf_index = ? ORDER BY row_index", (index,)
+            found = run(
+                connection,
+                "SELECT row FROM ledger_row WHERE leaf_index = ? ORDER BY row_index",
+                (index,),
             )
             return [bytes(row[0]) for row in found]
 
@@ -195,7 +196,8 @@ class Ledger:
         after = -1
         while True:
             with self._engine.connect() as connection:
-                page = connection.exec_driver_sql(
+                page = run(
+                    connection,
                     "SELECT size, note FROM ledger_checkpoint WHERE size > ? ORDER BY size LIMIT ?",
                     (after, PAGE),
                 ).all()

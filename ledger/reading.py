@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ledger.dialect import for_update, run
 from ledger.errors import LedgerInconsistent, NotFound
-from ledger.merkle import HASH_BYTES, Frontier
+from ledger.merkle import HASH_BYTES, Frontier, leaf_hash
+from ledger.note import open_checkpoint
 from ledger.receipt import Receipt
-from ledger.tiles import TILE_WIDTH, inclusion_from_tiles
+from ledger.tiles import TILE_WIDTH, inclusion_from_tiles, root_from_tiles
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from ledger.note import Checkpoint, VerifierKey
     from ledger.tiles import ReadTile
 
 
@@ -26,15 +29,19 @@ class StoredEntry:
 
 def read_size(connection: Connection) -> int:
     """How many entries the log has."""
-    size = connection.exec_driver_sql("SELECT size FROM ledger_head WHERE id = 0").scalar()
+    size = run(connection, "SELECT size FROM ledger_head WHERE id = 0").scalar()
     if size is None:
         raise LedgerInconsistent("the database holds no log")
     return int(size)
 
 
-def read_head(connection: Connection) -> Frontier:
-    """The tree's right edge. Raises LedgerInconsistent when there is none or it is misshapen."""
-    row = connection.exec_driver_sql("SELECT size, frontier FROM ledger_head WHERE id = 0").first()
+def read_head(connection: Connection, *, lock: bool = False) -> Frontier:
+    """The tree's right edge. Raises LedgerInconsistent when there is none or it is misshapen.
+
+    With `lock` nobody else appends until this transaction ends.
+    """
+    statement = "SELECT size, frontier FROM ledger_head WHERE id = 0"
+    row = run(connection, statement + (for_update(connection) if lock else "")).first()
     if row is None:
         raise LedgerInconsistent("the database holds no log")
     size, nodes = row
@@ -45,16 +52,73 @@ def read_head(connection: Connection) -> Frontier:
         raise LedgerInconsistent(f"head: {error}") from error
 
 
+class SignedHead:
+    """Holds a head against the checkpoint that was signed over it."""
+
+    def __init__(self, key: VerifierKey) -> None:
+        self._key = key
+        self._note = ""  # the last note whose signature was checked: its text decides, so it keeps
+        self._opened: Checkpoint | None = None
+
+    def check(self, connection: Connection, frontier: Frontier) -> None:
+        """Raise LedgerInconsistent unless the log signed exactly this root at this size."""
+        try:
+            note = read_checkpoint(connection, frontier.size)
+        except NotFound as error:
+            raise LedgerInconsistent(f"head of size {frontier.size} is not signed") from error
+        if self._opened is None or note != self._note:
+            self._note, self._opened = note, open_checkpoint(note, self._key)
+        signed, got = self._opened, frontier.root()
+        if (signed.size, signed.root) != (frontier.size, got):
+            raise LedgerInconsistent(
+                "root of the head",
+                expected=f"{signed.root.hex()} at size {signed.size}",
+                got=f"{got.hex()} at size {frontier.size}",
+            )
+
+
+def check_right_edge(connection: Connection, frontier: Frontier) -> None:
+    """Hold tiles, leaf hashes and the newest entries' bytes against the head.
+
+    About a tile a level and the last bundle of entries are read: what the next commits build on.
+    The whole log is the auditor's work. Raises LedgerInconsistent.
+    """
+    size = frontier.size
+    first = max(size - 1, 0) // TILE_WIDTH * TILE_WIDTH
+    rows = run(
+        connection,
+        "SELECT leaf_index, entry, leaf_hash FROM ledger_entry WHERE leaf_index >= ? "
+        "ORDER BY leaf_index",
+        (first,),
+    ).all()
+    if [row.leaf_index for row in rows] != list(range(first, size)):
+        raise LedgerInconsistent(f"entries from {first} on", expected=size - first, got=len(rows))
+    for row in rows:
+        if leaf_hash(row.entry) != row.leaf_hash:
+            raise LedgerInconsistent(
+                f"entry {row.leaf_index} as stored",
+                expected=row.leaf_hash.hex(),
+                got=leaf_hash(row.entry).hex(),
+            )
+    root = root_from_tiles(size, tile_reader(connection))
+    if root != frontier.root():
+        raise LedgerInconsistent(
+            "root of the tiles", expected=frontier.root().hex(), got=root.hex()
+        )
+
+
 def read_hashes(connection: Connection, level: int, first: int, end: int) -> bytes:
     """Hashes [first, end) of a level: leaf hashes, or roots of the full tiles one level below."""
     if level == 0:
-        rows = connection.exec_driver_sql(
+        rows = run(
+            connection,
             "SELECT leaf_hash FROM ledger_entry WHERE leaf_index >= ? AND leaf_index < ? "
             "ORDER BY leaf_index",
             (first, end),
         )
     else:
-        rows = connection.exec_driver_sql(
+        rows = run(
+            connection,
             "SELECT root FROM ledger_tile WHERE level = ? AND n >= ? AND n < ? ORDER BY n",
             (level - 1, first, end),
         )
@@ -70,8 +134,8 @@ def read_hashes(connection: Connection, level: int, first: int, end: int) -> byt
 
 def read_entry(connection: Connection, index: int) -> StoredEntry:
     """One entry. Raises NotFound."""
-    found = connection.exec_driver_sql(
-        "SELECT entry FROM ledger_entry WHERE leaf_index = ?", (index,)
+    found = run(
+        connection, "SELECT entry FROM ledger_entry WHERE leaf_index = ?", (index,)
     ).scalar()
     if found is None:
         raise NotFound("entry", index)
@@ -80,9 +144,7 @@ def read_entry(connection: Connection, index: int) -> StoredEntry:
 
 def read_checkpoint(connection: Connection, size: int) -> str:
     """The checkpoint of exactly that size. Raises NotFound."""
-    note = connection.exec_driver_sql(
-        "SELECT note FROM ledger_checkpoint WHERE size = ?", (size,)
-    ).scalar()
+    note = run(connection, "SELECT note FROM ledger_checkpoint WHERE size = ?", (size,)).scalar()
     if note is None:
         raise NotFound("checkpoint of size", size)
     return str(note)
@@ -92,8 +154,8 @@ def tile_reader(connection: Connection) -> ReadTile:
     """Tiles of any width, out of full tiles and, at the right edge, single hashes."""
 
     def read(level: int, n: int, width: int) -> bytes:
-        stored = connection.exec_driver_sql(
-            "SELECT hashes FROM ledger_tile WHERE level = ? AND n = ?", (level, n)
+        stored = run(
+            connection, "SELECT hashes FROM ledger_tile WHERE level = ? AND n = ?", (level, n)
         ).scalar()
         if stored is not None:
             return bytes(stored[: width * HASH_BYTES])
@@ -112,8 +174,8 @@ def receipt_at(connection: Connection, index: int, size: int) -> Receipt:
 
 def first_receipt(connection: Connection, index: int) -> Receipt:
     """The receipt as its caller first got it: under the checkpoint that first held the entry."""
-    size = connection.exec_driver_sql(
-        "SELECT min(size) FROM ledger_checkpoint WHERE size > ?", (index,)
+    size = run(
+        connection, "SELECT min(size) FROM ledger_checkpoint WHERE size > ?", (index,)
     ).scalar()
     if size is None:
         raise NotFound("checkpoint over entry", index)

@@ -137,6 +137,8 @@ TABLES: Final = tuple(
         "ledger_subject_key",
     )
 )
+ENTRIES: Final = SQLModel.metadata.tables["ledger_entry"]
+OPENINGS: Final = SQLModel.metadata.tables["ledger_opening"]
 # Table -> statements that abort there.
 GUARDED: Final = {
     "ledger_entry": ("UPDATE", "DELETE"),
@@ -149,13 +151,3 @@ GUARDED: Final = {
     "ledger_head": ("DELETE",),
     "ledger_sequence": ("DELETE",),
 }
-
-
-def guards() -> list[str]:
-    """The triggers, as SQLite wants them."""
-    return [
-        f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only: no {act}'); END"
-        for table, acts in GUARDED.items()
-        for act in acts
-    ]

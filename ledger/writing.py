@@ -2,29 +2,36 @@
 
 Everything of a batch happens in one transaction under the append lock, in the order of the plan:
 read the head; answer retries; number and sign; insert; read the stored bytes back and hash them
-(one flipped bit before signing ended a public log in 2022); sign the checkpoint; commit. Nothing
-is kept in memory between two commits, so there is nothing to be stale after a failure or after
-another process has written.
+(one flipped bit before signing ended a public log in 2022); sign the checkpoint; commit. The head
+is read each time and held against its signed checkpoint: a log must not sign over a head that has
+rotted. No state of the tree is kept between two commits, so there is nothing to be stale after a
+failure or after another process has written.
 
-The append lock is `flock` on a file, opened per process: processes queue for it fairly, where
-SQLite's own lock starves some. No network file systems.
+The append lock is the head's row on PostgreSQL (`SELECT ... FOR UPDATE`), over every host. On
+SQLite it is `flock` on a file, opened per process: processes queue for it fairly, where SQLite's
+own lock starves some. No network file systems.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-
-from ledger.errors import DuplicateKeyConflict, LedgerError, LedgerInconsistent, LedgerUnavailable
+from ledger.beside import insert_beside
+from ledger.dialect import DRIVER_ERRORS, insert, is_sqlite, run, run_many
+from ledger.errors import (
+    DuplicateKeyConflict,
+    LedgerError,
+    LedgerInconsistent,
+    LedgerUnavailable,
+    RecordError,
+)
 from ledger.merkle import leaf_hash, paths_for_batch, root_of
-from ledger.note import Checkpoint, sign_checkpoint
-from ledger.reading import first_receipt, read_hashes, read_head
+from ledger.note import Checkpoint, VerifierKey, sign_checkpoint
+from ledger.reading import SignedHead, first_receipt, read_hashes, read_head
 from ledger.receipt import Receipt
 from ledger.record import assemble, renumber, signed_message
 from ledger.store import truncate_wal, writer
@@ -32,6 +39,7 @@ from ledger.tiles import TILE_HEIGHT, TILE_WIDTH, split_tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
@@ -52,6 +60,12 @@ class Prepared:
     draft: Draft
     body: bytes
     key: SigningKey
+
+    @property
+    def size(self) -> int:
+        """Bytes it brings to a commit: the body, and what is stored beside the entry."""
+        beside = sum(len(opening.sealed) for opening in self.draft.openings)
+        return len(self.body) + beside + sum(map(len, self.draft.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,28 +102,29 @@ class Writer:
     def __init__(self, engine: Engine, signer: NoteSigner, lock_path: Path) -> None:
         self._engine = writer(engine)
         self._signer = signer
-        self._lock = AppendLock(lock_path)
+        self._head = SignedHead(VerifierKey.parse(signer.vkey))
+        self._lock = AppendLock(lock_path) if is_sqlite(engine) else RowLock()
         self._commits = 0
 
     def write(self, groups: list[Group[Prepared, Appended]]) -> None:
         """Append every group or fail it; one group's conflict leaves the others alone."""
         try:
             with self._lock.held():
-                settled = self._commit(groups)
+                for group, results in self._commit(groups):
+                    group.settle(results)
                 self._checkpoint_wal()
         except LedgerError:
             raise
-        except (DBAPIError, OSError) as error:
+        except (*DRIVER_ERRORS, OSError) as error:
             cause = str(getattr(error, "orig", None) or error)
             raise LedgerUnavailable("appending", cause) from error
-        for group, results in settled:
-            group.settle(results)
 
     def _commit(
         self, groups: list[Group[Prepared, Appended]]
     ) -> list[tuple[Group[Prepared, Appended], list[Appended]]]:
         with self._engine.begin() as connection:
-            frontier = read_head(connection)
+            frontier = read_head(connection, lock=True)
+            self._head.check(connection, frontier)
             found = self._sort_out(connection, groups, frontier.size)
             answers = dict(found.known)
             if found.fresh:
@@ -130,7 +145,8 @@ class Writer:
     ) -> _Sorted:
         """New entries with their places, and answers to what is in the log already.
 
-        A group with a conflicting idempotency key is failed here, before anything is written.
+        A group with a conflicting idempotency key, or with parents that are not in the log, is
+        failed here, before anything is written.
         """
         found = _Sorted([], {}, {})
         promised: dict[str, tuple[str | None, _New]] = {}  # idempotency keys of this batch
@@ -139,6 +155,7 @@ class Writer:
             taken: dict[str, tuple[str | None, _New]] = {}
             try:
                 for item in group.items:
+                    _check_parents(item.draft, size)
                     twin = _find_twin(connection, item, {**promised, **taken})
                     if isinstance(twin, Appended):
                         mine.known[id(item)] = twin
@@ -149,7 +166,7 @@ class Writer:
                         mine.fresh.append(new)
                         if item.draft.idempotency_key:
                             taken[item.draft.idempotency_key] = item.draft.request_digest, new
-            except DuplicateKeyConflict as error:
+            except (DuplicateKeyConflict, RecordError) as error:
                 group.fail(error)
                 continue
             promised |= taken
@@ -166,7 +183,7 @@ class Writer:
         old_size = frontier.size
         self._sign(connection, fresh)
         _insert(connection, fresh)
-        _insert_beside(connection, fresh)
+        insert_beside(connection, [(new.index, new.prepared.draft) for new in fresh])
         leaves = [new.leaf for new in fresh]
         _read_back(connection, old_size, leaves)
         paths = paths_for_batch(frontier, leaves)
@@ -187,15 +204,18 @@ class Writer:
         for new in fresh:
             key = new.prepared.key
             if key.key_id not in numbers:
-                found = connection.exec_driver_sql(
-                    "SELECT next_seq FROM ledger_sequence WHERE key_id = ?", (key.key_id,)
+                found = run(
+                    connection,
+                    "SELECT next_seq FROM ledger_sequence WHERE key_id = ?",
+                    (key.key_id,),
                 ).scalar()
                 numbers[key.key_id] = found or 0
             body = renumber(new.prepared.body, numbers[key.key_id])
             numbers[key.key_id] += 1
             new.entry = assemble(body, key.sign(signed_message(body)))
             new.leaf = leaf_hash(new.entry)
-        connection.exec_driver_sql(
+        run_many(
+            connection,
             "INSERT INTO ledger_sequence (key_id, next_seq) VALUES (?, ?) "
             "ON CONFLICT (key_id) DO UPDATE SET next_seq = excluded.next_seq",
             list(numbers.items()),
@@ -230,18 +250,35 @@ class AppendLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
 
+class RowLock:
+    """Nothing to do before the transaction: it begins by locking the head's row."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Hold nothing."""
+        return nullcontext()
+
+
 # --- pieces of the transaction ---------------------------------------------------------------
 
 
 def write_head(connection: Connection, frontier: Frontier, note: str) -> None:
     """Move the head and store the checkpoint over it."""
-    connection.exec_driver_sql(
+    run(
+        connection,
         "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 0",
         (frontier.size, b"".join(frontier.nodes)),
     )
-    connection.exec_driver_sql(
-        "INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)", (frontier.size, note)
+    run(
+        connection,
+        "INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)",
+        (frontier.size, note),
     )
+
+
+def _check_parents(draft: Draft, size: int) -> None:
+    unknown = [leaf for leaf in draft.parents if leaf >= size]
+    if unknown:
+        raise RecordError("parents", f"{unknown[0]} is not in a log of {size} entries")
 
 
 def _find_twin(
@@ -264,8 +301,10 @@ def find_duplicate(connection: Connection, key: str, digest: str | None) -> Appe
 
     Raises DuplicateKeyConflict when another request used the key.
     """
-    row = connection.exec_driver_sql(
-        "SELECT leaf_index, request_digest FROM ledger_entry WHERE idempotency_key = ?", (key,)
+    row = run(
+        connection,
+        "SELECT leaf_index, request_digest FROM ledger_entry WHERE idempotency_key = ?",
+        (key,),
     ).first()
     if row is None:
         return None
@@ -275,10 +314,9 @@ def find_duplicate(connection: Connection, key: str, digest: str | None) -> Appe
 
 
 def _insert(connection: Connection, fresh: Sequence[_New]) -> None:
-    connection.exec_driver_sql(
-        "INSERT INTO ledger_entry "
-        "(leaf_index, entry, leaf_hash, type, ref, idempotency_key, request_digest) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+    insert(
+        connection,
+        "ledger_entry",
         [
             (
                 new.index,
@@ -294,34 +332,10 @@ def _insert(connection: Connection, fresh: Sequence[_New]) -> None:
     )
 
 
-def _insert_beside(connection: Connection, fresh: Sequence[_New]) -> None:
-    """Rows of multi-row entries, encrypted openings and the keys they need."""
-    rows: list[tuple[Any, ...]] = []
-    openings: list[tuple[Any, ...]] = []
-    keys: dict[tuple[str, bytes], None] = {}
-    for new in fresh:
-        draft = new.prepared.draft
-        rows.extend((new.index, place, row) for place, row in enumerate(draft.rows))
-        for opening in draft.openings:
-            openings.append((new.index, opening.row_index, opening.subject, opening.sealed))
-            if opening.wrapped_key is not None:
-                keys[opening.subject, opening.wrapped_key] = None
-    statements: tuple[tuple[str, list[tuple[Any, ...]]], ...] = (
-        ("INSERT INTO ledger_row VALUES (?, ?, ?)", rows),
-        (
-            "INSERT INTO ledger_subject_key VALUES (?, ?) ON CONFLICT DO NOTHING",
-            list(keys),
-        ),
-        ("INSERT INTO ledger_opening VALUES (?, ?, ?, ?)", openings),
-    )
-    for statement, values in statements:
-        if values:
-            connection.exec_driver_sql(statement, values)
-
-
 def _read_back(connection: Connection, first: int, leaves: Sequence[bytes]) -> None:
     """Hash what the database now holds; what was signed must be what is stored."""
-    stored = connection.exec_driver_sql(
+    stored = run(
+        connection,
         "SELECT leaf_index, entry FROM ledger_entry WHERE leaf_index >= ? ORDER BY leaf_index",
         (first,),
     ).all()
@@ -342,13 +356,6 @@ def _insert_full_tiles(connection: Connection, old_size: int, new_size: int) -> 
         for n in range(old, new):
             hashes = read_hashes(connection, level, n * TILE_WIDTH, (n + 1) * TILE_WIDTH)
             cut = split_tile(hashes, TILE_WIDTH)
-            connection.execute(
-                _INSERT_TILE, {"level": level, "n": n, "hashes": hashes, "root": root_of(cut)}
-            )
+            insert(connection, "ledger_tile", [(level, n, hashes, root_of(cut))])
         old, new = old >> TILE_HEIGHT, new >> TILE_HEIGHT
         level += 1
-
-
-_INSERT_TILE = text(
-    "INSERT INTO ledger_tile (level, n, hashes, root) VALUES (:level, :n, :hashes, :root)"
-)

@@ -1,0 +1,130 @@
+"""A real PostgreSQL, started by the tests and stopped with them.
+
+The server's programs are looked for in ASSAY_PG_BIN, then on PATH, then in
+/usr/lib/postgresql/*/bin. It refuses to run as root, so as root it gets an unprivileged user.
+It listens on a socket in a temporary directory and nowhere else. Under xdist each worker process
+has a server of its own, so a test may change a setting of the server and put it back.
+"""
+
+import ctypes
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+OLDEST = 15
+START_S = 30
+_PDEATHSIG = 1  # prctl: signal when the parent is gone, however it went
+
+
+def find_programs():
+    """The directory of `initdb` and `postgres`, and the reason when there is none."""
+    places = [Path(os.environ["ASSAY_PG_BIN"])] if "ASSAY_PG_BIN" in os.environ else []
+    on_path = shutil.which("initdb")
+    places += [Path(on_path).resolve().parent] if on_path else []
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for place in places:
+        if (place / "initdb").is_file() and (place / "postgres").is_file():
+            told = subprocess.run(
+                [place / "postgres", "--version"], capture_output=True, text=True, check=True
+            ).stdout
+            if int(told.split()[2].split(".")[0]) >= OLDEST:
+                return place, ""
+    return None, f"no PostgreSQL {OLDEST}+ on PATH, in /usr/lib/postgresql or in ASSAY_PG_BIN"
+
+
+def _user():
+    """Whom the server runs as: ourselves, unless we are root."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        try:
+            found = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
+    message = "running as root, and there is no user postgres or nobody"
+    raise LookupError(message)
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGQUIT)
+
+
+class Server:
+    """One running server; databases are made and dropped in it."""
+
+    def __init__(self, programs):
+        self.directory = Path(tempfile.mkdtemp(prefix="assay-pg-"))
+        self._programs = programs
+        self._as_user = _user()
+        self._numbers = itertools.count()
+        if self._as_user:
+            os.chown(self.directory, self._as_user["user"], self._as_user["group"])
+        self._run("initdb", "-D", "data", "-U", "assay", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self._process = subprocess.Popen(
+            [
+                self._programs / "postgres",
+                *("-D", self.directory / "data", "-k", self.directory, "-h", ""),
+                *("-c", "max_connections=200", "-c", "shared_buffers=32MB"),
+                *("-c", "autovacuum=off", "-c", "logging_collector=off"),
+            ],
+            cwd=self.directory,
+            stdout=subprocess.DEVNULL,
+            stderr=(self.directory / "log").open("wb"),
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, nothing locked
+            **self._as_user,
+        )
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                self.admin("SELECT 1")
+                break
+            except psycopg.OperationalError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError((self.directory / "log").read_text()) from None
+                time.sleep(0.02)
+
+    def _run(self, program, *arguments):
+        subprocess.run(
+            [self._programs / program, *arguments],
+            cwd=self.directory,
+            check=True,
+            capture_output=True,
+            **self._as_user,
+        )
+
+    def stop(self):
+        """Stop at once and remove everything."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(START_S)
+        shutil.rmtree(self.directory)
+
+    def admin(self, statement, *values, database="postgres"):
+        """Run one statement as the superuser, outside a transaction; rows when it gives any."""
+        where = f"host={self.directory} user=assay dbname={database}"
+        with psycopg.connect(where, autocommit=True) as connection:
+            found = connection.execute(statement, values or None)
+            return found.fetchall() if found.description else []
+
+    def url(self, database):
+        """The address of a database as ASSAY_DATABASE_URL takes it."""
+        return f"postgresql://assay@/{database}?host={self.directory}"
+
+    @contextmanager
+    def database(self):
+        """The address of a new, empty database, which is dropped afterwards."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        self.admin(f"CREATE DATABASE {name}")
+        try:
+            yield self.url(name)
+        finally:
+            self.admin(f"DROP DATABASE {name} WITH (FORCE)")
