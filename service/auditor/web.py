@@ -77,16 +77,11 @@ class WebSource:
         self._spool = spool
         self._index: Index | None = None
         self._names: set[str] = set()
-        for attempt in range(TRIES):
-            try:
-                self._pin()
-            except ExportMoved:
-                if attempt == TRIES - 1:
-                    raise
-                for file in spool.iterdir():
-                    file.unlink()
-            else:
-                return
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
 
     def list(self) -> list[str]:
         """The files that the index lists, and those two that it cannot list."""
@@ -102,6 +97,22 @@ class WebSource:
             raise FileNotFoundError(path)
         place.write_bytes(data)
         return data
+
+    def _open(self) -> None:
+        for attempt in range(TRIES):
+            try:
+                self._pin()
+            except ExportMoved:
+                if attempt == TRIES - 1:
+                    raise
+                for file in self._spool.iterdir():
+                    file.unlink()
+            else:
+                return
+
+    def close(self) -> None:
+        """Let go of the connection; what was read stays readable."""
+        self._fetch.close()
 
     def _pin(self) -> None:
         self._names = {INDEX, CHECKPOINT}
@@ -216,6 +227,10 @@ class Fetcher:
                 time.sleep(PAUSE_SECONDS * 2**attempt)
         raise Unreachable(url, told)
 
+    def close(self) -> None:
+        """Close the connection; the next `get` opens another."""
+        self._connection.close()
+
     def _told(self, url: str, status: int, data: bytes) -> bytes | None:
         if status in GONE:
             return None
@@ -258,4 +273,5 @@ class Fetcher:
                 raise Unreachable(url, f"takes longer than {FILE_SECONDS_MAX} seconds")
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
+        response.close()  # read to its end, it would still hold the connection
         return bytes(body)

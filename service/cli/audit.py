@@ -176,8 +176,11 @@ def _web(address: str) -> Iterator[Source]:
     from service.auditor.web import ExportMoved, Unreachable, WebSource
 
     try:
-        with tempfile.TemporaryDirectory(prefix="assay-audit-") as spool:
-            yield WebSource(address, Path(spool))
+        with (
+            tempfile.TemporaryDirectory(prefix="assay-audit-") as spool,
+            contextlib.closing(WebSource(address, Path(spool))) as source,
+        ):
+            yield source
     except (Unreachable, ExportMoved) as error:
         raise CouldNotCheck(str(error)) from error
 
