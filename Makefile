@@ -26,7 +26,7 @@ bench: .venv/ready ## measure; writes docs/benchmarks.md and docs/benchmarks.jso
 
 lock: | $(UV) ## resolve pyproject.toml again: names, versions and hashes, no addresses
 	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements.lock
-	$(COMPILE) --extra timestamps --extra kms -c requirements.lock pyproject.toml -o requirements-run.lock
+	$(COMPILE) --extra timestamps --extra kms --extra s3 -c requirements.lock pyproject.toml -o requirements-run.lock
 
 clean: ## remove what make made (the environment, caches, demo data)
 	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist demo-data
