@@ -36,7 +36,7 @@ LEVEL_MAX: Final = 7  # a tree of 2^63 leaves has no higher tile
 _LENGTH_BYTES: Final = 2
 
 _PATH: Final = re.compile(
-    r"tile/(?P<level>entries|[0-7])/(?P<n>(?:x[0-9]{3}/)*[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+    r"tile/(?P<level>entries|[0-7])/(?P<n>(?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
 )
 
 

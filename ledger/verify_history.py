@@ -83,7 +83,7 @@ def _open_line(
     if not isinstance(value, dict) or value.keys() != {"note", "size"}:
         raise RecordError("line", "expected note and size")
     checkpoint = open_checkpoint(str(value["note"]), key)
-    if value["size"] != checkpoint.size:
+    if type(value["size"]) is not int or value["size"] != checkpoint.size:
         raise RecordError("size", f"the note is of size {checkpoint.size}")
     if last is not None and checkpoint.size <= last.size:
         raise RecordError("size", f"{checkpoint.size} after {last.size}")
