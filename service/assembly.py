@@ -19,6 +19,7 @@ from models.hub.store import BlobStore
 from service import signers
 from service.auth import KeyRing
 from service.clock import system_clock, utc_ms
+from service.cosigning import Cosigning, receipt_of
 from service.environment import environment_blob
 from service.errors import NotInitialised, ServiceError
 from service.inventory import Inventory
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from ledger.receipt import Receipt
     from service.clock import Clock
     from service.settings import Settings
     from service.signers import Signers
@@ -51,6 +53,11 @@ class Assembly:
     callers: KeyRing
     inventory: Inventory
     environment_digest: str
+    cosigning: Cosigning | None
+
+    def receipt(self, leaf: int) -> Receipt:
+        """An entry's receipt: witnessed when it can be, else published. Raises NotFound."""
+        return receipt_of(self.cosigning, self.ledger, leaf)
 
     def now(self) -> str:
         """The clock's time as records write it."""
@@ -83,7 +90,8 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
         ledger.append(draft, operator)
     _vkey_file(settings).write_text(ledger.vkey + "\n", encoding="utf-8")
     engine.dispose()
-    return assemble(settings, clock)
+    # A policy names the log by its key, which there was none of until now.
+    return assemble(settings.model_copy(update={"witness_policy": None}), clock)
 
 
 def assemble(settings: Settings, clock: Clock = system_clock) -> Assembly:
@@ -112,6 +120,7 @@ def assemble(settings: Settings, clock: Clock = system_clock) -> Assembly:
         callers=KeyRing(engine, clock),
         inventory=inventory,
         environment_digest=environment_digest,
+        cosigning=Cosigning.of(settings.witness_policy, ledger, engine),
     )
 
 

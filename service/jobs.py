@@ -1,4 +1,6 @@
-"""The scheduler's process: daily seal, drift, evaluations, honesty reports. Never in a web worker.
+"""The scheduler's process: cosignatures, daily seal, drift, evaluations, honesty reports.
+
+Never in a web worker.
 
 One runner at a time: a lock file in the house; a second scheduler refuses to start and says who
 holds it. Jobs are code, not rows; APScheduler keeps time and catches a missed run up once.
@@ -6,11 +8,9 @@ holds it. Jobs are code, not rows; APScheduler keeps time and catches a missed r
 
 from __future__ import annotations
 
-import fcntl
-import os
 import signal
 from datetime import timedelta
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -21,8 +21,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 from service.clock import utc_ms
 from service.correctness import issue_correctness
 from service.drift import measure_drift
-from service.errors import ServiceError
 from service.honesty import issue_honesty
+from service.locks import lease
 from service.sealing import seal
 
 if TYPE_CHECKING:
@@ -59,12 +59,21 @@ def honesty(house: Assembly) -> str:
     return f"honesty report at leaf {issue_honesty(house, actor_id=ACTOR).index}"
 
 
+def cosign(house: Assembly) -> str:
+    """Show the newest checkpoint to the witnesses that have not cosigned it."""
+    if house.cosigning is None:
+        return ""
+    return str(house.cosigning.collect())
+
+
 JOBS: Final[Mapping[str, Callable[[Assembly], str]]] = {
     "seal": daily_seal,
     "drift": drift,
     "correctness": correctness,
     "honesty": honesty,
+    "cosign": cosign,
 }
+QUICK: Final = frozenset({"cosign"})  # must not wait for a report that reads the whole log
 
 
 def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
@@ -96,7 +105,8 @@ def run_scheduler(house: Assembly) -> None:
     with lease(house.settings):
         scheduler = _scheduler()
         for name, trigger in triggers(house.settings).items():
-            scheduler.add_job(_logged(house, name), trigger, id=name)
+            executor = "quick" if name in QUICK else "default"
+            scheduler.add_job(_logged(house, name), trigger, id=name, executor=executor)
         signal.signal(signal.SIGTERM, lambda *_: scheduler.shutdown(wait=True))
         structlog.get_logger("jobs").info("scheduler started", jobs=sorted(JOBS))
         try:
@@ -113,13 +123,17 @@ def triggers(settings: Settings) -> dict[str, BaseTrigger]:
         "drift": CronTrigger(hour=settings.seal_hour_utc, minute=10, timezone="UTC"),
         "correctness": IntervalTrigger(minutes=every, timezone="UTC"),
         "honesty": CronTrigger(hour=settings.seal_hour_utc, minute=20, timezone="UTC"),
+        "cosign": IntervalTrigger(seconds=settings.cosign_every_seconds, timezone="UTC"),
     }
 
 
 def _scheduler() -> BlockingScheduler:
-    """One worker thread: jobs append to one log and two at once would only wait for each other."""
+    """One worker thread: jobs append to one log and two at once would only wait for each other.
+
+    A second one for what appends nothing.
+    """
     return BlockingScheduler(
-        executors={"default": ThreadPoolExecutor(1)},
+        executors={"default": ThreadPoolExecutor(1), "quick": ThreadPoolExecutor(1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE_S},
         timezone="UTC",
     )
@@ -129,38 +143,10 @@ def _logged(house: Assembly, name: str) -> Callable[[], None]:
     def run() -> None:
         log = structlog.get_logger("jobs")
         try:
-            log.info("job done", job=name, result=JOBS[name](house))
+            result = JOBS[name](house)
+            if result:
+                log.info("job done", job=name, result=result)
         except Exception:
             log.exception("job failed", job=name)
 
     return run
-
-
-class lease:  # noqa: N801 - reads as a function where it is used
-    """The house's one scheduler: an exclusive lock that dies with its process."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._path = settings.data_dir / "scheduler.lock"
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> None:
-        self._file = self._path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
-            raise ServiceError(
-                409,
-                "scheduler-running",
-                f"another scheduler (process {holder}) holds {self._path}; "
-                f"stop it first: kill {holder}",
-            ) from error
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()

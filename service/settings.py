@@ -32,6 +32,12 @@ class Settings(BaseSettings):
     max_rows: int = Field(default=1000, ge=1, le=10_000, description="rows in one request")
     seal_hour_utc: int = Field(default=0, ge=0, le=23, description="hour of the daily seal")
     evaluate_every_minutes: int = Field(default=60, ge=1, description="between two evaluations")
+    witness_policy: Path | None = Field(
+        default=None, description="C2SP tlog-policy file: the witnesses to ask, and the quorum"
+    )
+    cosign_every_seconds: int = Field(
+        default=1, ge=1, le=3600, description="between two looks for a checkpoint to be cosigned"
+    )
 
     @property
     def url(self) -> str:

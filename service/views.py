@@ -69,7 +69,7 @@ def prediction_json(
         "model": {"name": data["model_name"], "model_digest": data["model_digest"]},
         "verification_mode": data["verification_mode"],
         "rows": rows,
-        "receipt": (receipt or assembly.ledger.receipt(leaf)).to_json(),
+        "receipt": (receipt or assembly.receipt(leaf)).to_json(),
         "row_proofs": _row_proofs(leaves, wanted) if data["row_count"] > 1 else None,
     }
 

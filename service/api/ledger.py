@@ -82,8 +82,9 @@ def summary() -> Response:
 @api.get("/checkpoint", summary="Newest checkpoint (C2SP signed note)")
 @needs()
 def checkpoint() -> Response:
-    """The signed note, as text."""
-    return _plain(assembly().ledger.checkpoint())
+    """The signed note, as text, with the witnesses' cosignatures it has so far."""
+    here = assembly()
+    return _plain(here.cosigning.checkpoint() if here.cosigning else here.ledger.checkpoint())
 
 
 @api.get("/tile/<path:rest>", summary="A tile or an entry bundle (C2SP tlog-tiles)")
@@ -155,8 +156,9 @@ def entries(query: EntriesQuery) -> Response:
 @api.get("/entries/<int:leaf_index>", summary="One entry", responses={200: EntryAnswer})
 @needs()
 def entry(path: LeafPath) -> Response:
-    """The entry's bytes and its receipt under the newest checkpoint."""
-    ledger = assembly().ledger
+    """The entry's bytes and its receipt: under the newest witnessed checkpoint, else the newest."""
+    here = assembly()
+    ledger = here.ledger
     if path.leaf_index >= ledger.size:
         raise Missing(f"no entry {path.leaf_index}", f"the log has {ledger.size}")
     stored = ledger.entry(path.leaf_index)
@@ -167,7 +169,7 @@ def entry(path: LeafPath) -> Response:
             "leaf_hash": leaf_hash(stored.entry).hex(),
             "entry": {"body": parsed.body, "sig": parsed.signature_text},
             "entry_text": stored.entry.decode(),
-            "receipt": ledger.receipt(stored.index).to_json(),
+            "receipt": here.receipt(stored.index).to_json(),
         }
     )
 

@@ -73,7 +73,10 @@ def read(path: PredictionPath) -> Response:
 @api.get("/<prediction_id>/receipt", summary="Fetch a receipt", responses={200: Receipt})
 @needs()
 def receipt(path: PredictionPath) -> Response:
-    """The receipt under the newest checkpoint; check it with `assay verify-receipt`."""
+    """The receipt under the newest witnessed checkpoint, else the newest of all.
+
+    Check it with `assay verify-receipt`; `state` is `witnessed` or `published`.
+    """
     leaf, row = parse_id(path.prediction_id)
     here = assembly()
     answer = prediction_json(here, leaf, row=row, with_inputs=False)

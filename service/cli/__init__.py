@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "models": ("hub:models", "Publish, approve, promote, withdraw models; list them."),
     "ledger": ("book:ledger", "Seal and export the log."),
     "report": ("reports:report", "Issue and read the two reports."),
+    "witness": ("witness:witness", "Watch other houses' logs and cosign them."),
     "audit": ("audit:audit_command", "Check an export offline and replay it."),
     "verify-receipt": ("audit:verify_receipt_command", "Check one receipt offline."),
 }

@@ -51,18 +51,18 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
     "--once",
     "jobs",
     multiple=True,
-    type=click.Choice(["seal", "drift", "correctness", "honesty"]),
+    type=click.Choice(["seal", "drift", "correctness", "honesty", "cosign"]),
     help="Run this job now and exit; may be repeated.",
 )
 @told
 def scheduler(data_dir: Path | None, jobs: tuple[str, ...]) -> None:
-    """Run the daily seal, evaluations, honesty reports and drift, in a process of their own."""
+    """Run cosigning, the daily seal, evaluations, reports and drift, in a process of their own."""
     from service.jobs import run_once, run_scheduler
 
     house = open_house(data_dir)
     if jobs:
         for line in run_once(house, jobs):
-            click.echo(line)
+            click.echo(line or "nothing to do")
         return
     run_scheduler(house)
 
