@@ -1,6 +1,7 @@
 """The documentation against the program: links, help, settings, limits, names, words.
 
-`python tests/architecture/test_docs.py` writes the help blocks of docs/cli.md anew.
+`python tests/architecture/test_docs.py` writes the help blocks of docs/cli.md anew, and adds and
+drops rows of docs/limits.md; a reason that the code does not give is left as `?` for a person.
 """
 
 import ast
@@ -19,6 +20,7 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 CLI = DOCS / "cli.md"
+LIMITS = DOCS / "limits.md"
 PAGES = sorted(
     [
         *DOCS.rglob("*.md"),
@@ -174,23 +176,57 @@ def limits_in_code():
                         yield f"{module}.{target.id}", value
 
 
-def test_every_limit_is_on_its_page_with_its_value_and_a_reason():
+def limits_on_the_page():
+    """Name, value and reason of each row about a constant."""
     rows = re.findall(
-        r"^\| `([\w.]+)` \| ([\d,.]+)([^|]*)\| *([^|]*?) *\|$",
-        (DOCS / "limits.md").read_text("utf-8"),
+        r"^\| `(\w+\.[\w.]+)` \| ([\d,.]+)[^|]*\| *([^|]*?) *\|$",
+        LIMITS.read_text("utf-8"),
         re.MULTILINE,
     )
-    rows = [row for row in rows if "." in row[0]]  # the others are what a request meets
-    documented = {name: float(value.replace(",", "")) for name, value, _, _ in rows}
-    code = {
-        name: value.total_seconds() / 60 if isinstance(value, timedelta) else value
-        for name, value in limits_in_code()
-    }
+    return {name: (float(value.replace(",", "")), reason) for name, value, reason in rows}
+
+
+def number(value):
+    return value.total_seconds() / 60 if isinstance(value, timedelta) else value
+
+
+def test_every_limit_is_on_its_page_with_its_value_and_a_reason():
+    documented = limits_on_the_page()
+    code = {name: number(value) for name, value in limits_in_code()}
     without_a_row = sorted(code.keys() - documented.keys())
     no_longer_there = sorted(documented.keys() - code.keys())
     assert (without_a_row, no_longer_there) == ([], [])
-    assert documented == pytest.approx(code)
-    assert all(reason for *_, reason in rows)
+    assert {name: value for name, (value, _) in documented.items()} == pytest.approx(code)
+    assert [name for name, (_, reason) in documented.items() if reason in {"", "?"}] == []
+
+
+def section_of(name):
+    """The part of the page that a constant belongs to."""
+    if name.startswith(("service.auditor", "service.cli", "ledger.findings", "ledger.verify")):
+        return "Audit"
+    package = name.partition(".")[0]
+    return "Pages" if package == "dashboards" else package.capitalize()
+
+
+def rewrite_limits():
+    """Drop rows of what is gone, add rows of what is new, with the code's own reason."""
+    documented, code = limits_on_the_page(), dict(limits_in_code())
+    lines = LIMITS.read_text("utf-8").split("\n")
+    gone = documented.keys() - code.keys()
+    lines = [line for line in lines if not line.startswith(tuple(f"| `{name}` " for name in gone))]
+    for name in sorted(code.keys() - documented.keys()):
+        module, _, constant = name.rpartition(".")
+        source = (ROOT / (module.replace(".", "/") + ".py")).read_text("utf-8")
+        comment = re.search(rf"^{constant}\b.*?  # (.*)$", source, re.MULTILINE)
+        unit = {"S": " seconds", "SECONDS": " seconds", "MS": " ms"}.get(
+            constant.split("_")[-1], ""
+        )
+        row = f"| `{name}` | {number(code[name]):,}{unit} | {comment[1] if comment else '?'} |"
+        end = lines.index(f"### {section_of(name)}") + 2
+        while lines[end].startswith("|"):
+            end += 1
+        lines.insert(end, row)
+    LIMITS.write_text("\n".join(lines), "utf-8")
 
 
 # --- decisions -----------------------------------------------------------------------------------
@@ -214,3 +250,4 @@ def test_decisions_are_numbered_without_gap():
 
 if __name__ == "__main__":
     rewrite_help()
+    rewrite_limits()
