@@ -163,6 +163,8 @@ class _Told:
         self.detail = self.detail or f"receipt {kept.where}: {why}"
 
     def result(self) -> Findings:
+        if not self.examined:
+            self.unchecked, self.detail = 1, "no receipt was found (.json, .jsonl)"
         check = Check(CHECK, CLAIM, self.examined, self.failed, self.unchecked, detail=self.detail)
         order = sorted(self.findings, key=lambda f: (f.leaf is None, f.leaf or 0, f.subject))
         return Findings((check,), tuple(order))
