@@ -1,0 +1,192 @@
+"""A failure at every statement of a commit, and at COMMIT itself: nothing answered, nothing half done."""
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from ledger.errors import LedgerUnavailable
+from ledger.export import export
+from ledger.keys import Role
+from ledger.layout import DirectorySource
+from ledger.receipt import verify_receipt
+from ledger.record import parse_entry
+from ledger.store import truncate_wal
+from ledger.verify import verify_export
+from logs import ROLES, TIME, create_log, key_of, open_log, refusal
+
+FIRST = len(ROLES)
+PRODUCER = key_of(Role.PRODUCER)
+BROKEN = OSError(5, "Input/output error")
+
+
+class Fault:
+    """Fails at the n-th statement from now on, before or after it ran; n 0 only counts."""
+
+    def __init__(self, engine, at, when):
+        self._engine, self._at, self._when, self.seen = engine, at, when, 0
+
+    def __enter__(self):
+        event.listen(self._engine, f"{self._when}_cursor_execute", self._hit)
+        return self
+
+    def __exit__(self, *_):
+        event.remove(self._engine, f"{self._when}_cursor_execute", self._hit)
+
+    def _hit(self, *_):
+        self.seen += 1
+        if self.seen == self._at:
+            raise BROKEN
+
+
+@contextmanager
+def failing(dialect, name, *, first):
+    """A call of the dialect that fails, before it does anything or after it has done it."""
+    original = getattr(dialect, name)
+
+    def fail(connection):
+        if first:
+            original(connection)
+        raise BROKEN
+
+    setattr(dialect, name, fail)
+    try:
+        yield
+    finally:
+        setattr(dialect, name, original)
+
+
+def batch(log):
+    """What touches every table: rows, openings, a known key, a twin, and a tile that fills up."""
+    prediction = log.prediction(["a", "b"])
+    return [
+        (refusal(0, key="known"), PRODUCER),
+        (replace(prediction, idempotency_key="many"), PRODUCER),
+        (refusal(1, key="new"), PRODUCER),
+        (refusal(1, key="new"), PRODUCER),
+        *((refusal(n), PRODUCER) for n in range(4)),
+    ]
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A log on SQLite, whose every statement is told of."""
+    made = create_log(tmp_path / "log")
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture
+def filled(log):
+    """A log that the batch takes over the edge of its first tile."""
+    log.refuse(0, key="known")
+    log.ledger.append_many([(refusal(n), PRODUCER) for n in range(253 - log.ledger.size)])
+    return log
+
+
+def verified(log):
+    """The whole log, read again from nothing, has no findings."""
+    again = open_log(log.directory)
+    export(again.ledger, log.directory / "export", vault=again.vault)
+    found = verify_export(DirectorySource(log.directory / "export"), log.ledger.vkey)
+    again.engine.dispose()
+    return found.findings == () and found.tree_size == log.ledger.size
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_failure_at_any_statement_records_nothing(filled, when):
+    log, drafts = filled, batch(filled)
+    with Fault(log.engine, 0, when) as counted:
+        size = log.ledger.size
+        known = log.ledger.entry(FIRST).entry
+        reads = counted.seen
+    steps = 0
+    while True:
+        with Fault(log.engine, steps + 1, when) as fault:
+            try:
+                done = log.ledger.append_many(drafts)
+                break
+            except LedgerUnavailable:
+                assert fault.seen == steps + 1
+        steps += 1
+        assert log.ledger.size == size
+    assert steps > reads + 10, "head, checkpoint, keys, numbers, six tables, read-back"
+    for appended in done:
+        verify_receipt(appended.receipt, log.ledger.vkey)
+    assert [appended.repeated for appended in done[:4]] == [True, False, False, True]
+    assert log.ledger.size == size + 6
+    assert log.ledger.entry(FIRST).entry == known == done[0].receipt.entry
+    assert verified(log)
+
+
+@pytest.mark.parametrize("rollback", [False, True], ids=["rollback works", "rollback fails too"])
+def test_a_commit_that_fails_records_nothing(filled, rollback):
+    log, size = filled, filled.ledger.size
+    with ExitStack() as broken:
+        broken.enter_context(failing(log.engine.dialect, "do_commit", first=False))
+        if rollback:
+            broken.enter_context(failing(log.engine.dialect, "do_rollback", first=False))
+        with pytest.raises(LedgerUnavailable, match="Input/output error"):
+            log.ledger.append_many(batch(log))
+    assert log.ledger.size == size
+    assert log.refuse(9).index == size
+    assert verified(log)
+
+
+def test_a_commit_whose_answer_is_lost_is_found_by_its_key(filled):
+    """Durable, and reported as failed: only the idempotency key can tell."""
+    log, size = filled, filled.ledger.size
+    with (
+        failing(log.engine.dialect, "do_commit", first=True),
+        pytest.raises(LedgerUnavailable),
+    ):
+        log.refuse(7, key="lost")
+    assert log.ledger.size == size + 1
+    again = log.refuse(7, key="lost")
+    assert (again.index, again.repeated) == (size, True)
+    verify_receipt(again.receipt, log.ledger.vkey)
+    assert verified(log)
+
+
+def test_a_wal_that_does_not_move_costs_no_answer(log, monkeypatch):
+    """What was committed is answered: a reader in the way, or no connection, only postpones it."""
+    from ledger import writing
+
+    monkeypatch.setattr(writing, "WAL_EVERY", 1)
+    with log.engine.connect() as reader:
+        reader.exec_driver_sql("SELECT count(*) FROM ledger_entry").scalar()
+        verify_receipt(log.refuse(1).receipt, log.ledger.vkey)
+
+    def none_left():
+        raise PoolTimeout("QueuePool limit reached")
+
+    with monkeypatch.context() as without:
+        without.setattr(type(log.engine), "raw_connection", lambda _: none_left())
+        truncate_wal(log.engine)
+    wal = log.directory / "log.db-wal"
+    assert wal.stat().st_size > 0
+    log.refuse(2)
+    assert wal.stat().st_size == 0
+
+
+def test_no_clock_is_asked(log, monkeypatch):
+    """Order is the log's own. A clock that jumps, or an event time in the past, changes nothing."""
+    import time
+
+    def no_clock(*_):
+        pytest.fail("the ledger asked the clock")
+
+    times = ["2026-11-25T03:20:00.123Z", "1999-01-01T00:00:00.000Z", TIME]
+    with monkeypatch.context() as without:
+        for name in ("time", "time_ns"):
+            without.setattr(time, name, no_clock)
+        done = [
+            log.ledger.append(replace(refusal(n), event_time=at), PRODUCER)
+            for n, at in enumerate(times)
+        ]
+    assert [appended.index for appended in done] == [FIRST, FIRST + 1, FIRST + 2]
+    bodies = [parse_entry(appended.receipt.entry).body for appended in done]
+    assert [(body["seq"], body["event_time"]) for body in bodies] == list(enumerate(times))
+    assert verified(log)
