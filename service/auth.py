@@ -20,7 +20,7 @@ from sqlmodel import Session, select
 
 from ledger.store import writer
 from service.clock import parse_utc, utc_ms
-from service.errors import ServiceError
+from service.errors import FieldRefused, ServiceError
 from service.tables import ApiKey, SignInLink
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 KEY_FORM = re.compile(r"assay_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 LINK_LIFE = timedelta(minutes=30)  # long enough to read the demo's output first
+ACTOR_MAX = 128  # characters of the name that stands in every entry a key causes
 
 
 class Scope(StrEnum):
@@ -74,12 +75,17 @@ class KeyRing:
 
     def issue(self, actor_id: str, scopes: Iterable[Scope]) -> str:
         """Make a key; its text is shown once and cannot be read again."""
+        scopes = sorted(set(scopes))
+        if not scopes:
+            raise FieldRefused("scopes", "a key without a scope opens nothing")
+        if not 0 < len(actor_id) <= ACTOR_MAX or not actor_id.isprintable() or _edged(actor_id):
+            raise FieldRefused("actor", f"expected a name of 1 to {ACTOR_MAX} printable characters")
         key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
         row = ApiKey(
             key_id=key_id,
             secret_sha256=_digest(secret),
             actor_id=actor_id,
-            scopes=" ".join(sorted(set(scopes))),
+            scopes=" ".join(scopes),
             created_at=utc_ms(self._clock()),
         )
         with Session(self._writer) as session:
@@ -146,6 +152,10 @@ class KeyRing:
         with Session(self._engine, expire_on_commit=False) as session:
             row = session.get(ApiKey, key_id)
             return row if row is not None and row.revoked_at is None else None
+
+
+def _edged(text: str) -> bool:
+    return text != text.strip()
 
 
 def _identity(row: ApiKey) -> Identity:

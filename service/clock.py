@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")  # what ISO 8601 writes otherwise is no date here
 
 
 def system_clock() -> datetime:
@@ -15,20 +17,22 @@ def system_clock() -> datetime:
 
 def utc_ms(moment: datetime) -> str:
     """`2026-11-25T03:20:00.123Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + (
-        f"{moment.microsecond // 1000:03d}Z"
-    )
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_utc(text: str) -> datetime:
     """Read an RFC 3339 time with a zone, or a plain date as its first instant in UTC.
 
-    Raises ValueError for anything else, a time without a zone included.
+    Raises ValueError for anything else, a time without a zone included. Never repeats the text.
     """
-    if len(text) == len("2026-11-25"):
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        message = f"{text!r} names no zone; write 2026-11-25T03:20:00Z"
-        raise ValueError(message)
-    return moment.astimezone(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+        if DATE.fullmatch(text):
+            return moment.replace(tzinfo=UTC)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        message = "expected a time with a zone, such as 2026-11-25T03:20:00Z, or a plain date"
+        raise ValueError(message) from None
+    message = "names no zone; write 2026-11-25T03:20:00Z"
+    raise ValueError(message)

@@ -1,17 +1,21 @@
 """Every package's errors as problem+json (RFC 9457). No other module knows HTTP's error form.
 
 A problem names what was wrong and, where a field of the request is at fault, the field. It never
-carries inputs: they could be personal, and problems are logged by clients.
+carries inputs: they could be personal, and problems are logged by clients. For the same reason the
+log gets an unforeseen error's type and place, and not its text.
 """
 
 from __future__ import annotations
 
 import json
+import traceback
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flask import Response, current_app, request
+import structlog
+from flask import Response, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 RETRY_AFTER_S = 1  # a full queue drains within one commit; a second is generous
+FIELDS_SHOWN = 20  # of a body with more at fault; nobody repairs more at a time
+NAME_SHOWN = 120  # characters of a field's name: the caller may have made it up
+FRAMES_SHOWN = 8  # innermost places of an unforeseen error
 
 
 @dataclass(eq=False)
@@ -80,7 +87,7 @@ TITLES = {
     422: "Request refused",
     429: "Too many requests",
     500: "Internal error",
-    503: "Not recorded, so not answered",
+    503: "Not answered: the record could not be confirmed or read",
 }
 
 # Most specific first: the first class that matches decides.
@@ -101,6 +108,19 @@ _TRANSLATIONS: tuple[tuple[type[Exception], int, str], ...] = (
     (MonitoringError, 422, "evaluation-refused"),
 )
 
+# What a caller is told instead of the cause, which names files and tables; the log has the cause.
+_NOT_COMMITTED = (
+    "the log could not commit, so nothing is answered; ask again with the same idempotency key: "
+    "an entry that was recorded all the same is found by it"
+)
+_INCONSISTENT = (
+    "what the log has stored contradicts itself; it answers nothing until its operator has looked"
+)
+_FOR_CALLERS: tuple[tuple[type[Exception], str], ...] = (
+    (ledger_errors.LedgerUnavailable, _NOT_COMMITTED),
+    (ledger_errors.LedgerInconsistent, _INCONSISTENT),
+)
+
 
 def translate(error: Exception) -> ServiceError | None:
     """The HTTP form of an error of any package; None for one nobody foresaw."""
@@ -108,22 +128,29 @@ def translate(error: Exception) -> ServiceError | None:
         return error
     if isinstance(error, model_errors.InputRefused):
         return ServiceError(422, "input-refused", str(error), ((error.field, error.reason),))
-    if isinstance(error, SQLAlchemyError):  # its text holds statements and values
-        return ServiceError(
-            503,
-            "storage-unavailable",
-            "the database does not answer; nothing was answered",
-            headers={"Retry-After": str(RETRY_AFTER_S)},
-        )
+    if isinstance(error, ledger_errors.RecordError):
+        return _record_refused(error)
+    if isinstance(error, SQLAlchemyError | OSError):  # their texts hold values and names of files
+        reason = getattr(error, "strerror", None) or "the database does not answer"
+        detail = f"storage failed, so nothing is answered: {reason}"
+        return ServiceError(503, "storage-unavailable", detail, headers=_retry(503))
     for kind, status, code in _TRANSLATIONS:
         if isinstance(error, kind):
-            headers = (
-                {"Retry-After": str(RETRY_AFTER_S)}
-                if status == HTTPStatus.SERVICE_UNAVAILABLE
-                else {}
-            )
-            return ServiceError(status, code, str(error), headers=headers)
+            detail = next((text for k, text in _FOR_CALLERS if isinstance(error, k)), str(error))
+            return ServiceError(status, code, detail, headers=_retry(status))
     return None
+
+
+def _retry(status: int) -> dict[str, str]:
+    late = status == HTTPStatus.SERVICE_UNAVAILABLE
+    return {"Retry-After": str(RETRY_AFTER_S)} if late else {}
+
+
+def _record_refused(error: ledger_errors.RecordError) -> ServiceError:
+    """What the grammar of entries refused, by its field; the value it repeats is cut off."""
+    reason = error.reason.partition(", got ")[0]
+    detail = f"this cannot be recorded: {error.field}: {reason}"
+    return ServiceError(422, "record-refused", detail, ((error.field, reason),))
 
 
 def problem(error: ServiceError) -> Response:
@@ -136,7 +163,10 @@ def problem(error: ServiceError) -> Response:
         "instance": request.path,
     }
     if error.fields:
-        body["errors"] = [{"field": name, "message": text} for name, text in error.fields]
+        body["errors"] = [
+            {"field": name[:NAME_SHOWN], "message": text}
+            for name, text in error.fields[:FIELDS_SHOWN]
+        ]
     response = Response(
         json.dumps(body, indent=2) + "\n",
         status=error.status,
@@ -149,12 +179,15 @@ def problem(error: ServiceError) -> Response:
 def from_validation(error: ValidationError) -> ServiceError:
     """What pydantic refused, with the dotted name of each field and without its value."""
     fields = tuple(
-        (".".join(str(part) for part in item["loc"]) or "body", item["msg"])
-        for item in error.errors(include_url=False, include_input=False)
+        (
+            ".".join(str(part) for part in item["loc"]) or "body",
+            item["msg"].removeprefix("Value error, "),
+        )
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
     )
     name, message = fields[0]
     more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
-    return ServiceError(422, "field-refused", f"{name}: {message}{more}", fields)
+    return ServiceError(422, "field-refused", f"{name[:NAME_SHOWN]}: {message}{more}", fields)
 
 
 def install(app: Flask) -> None:
@@ -165,14 +198,33 @@ def install(app: Flask) -> None:
         if isinstance(error.response, Response):  # made by the validation callback
             return error.response
         code = (error.name or "error").lower().replace(" ", "-")
-        return problem(ServiceError(status, code, error.description or code))
+        kept = {k: v for k, v in error.get_headers() if k.lower() != "content-type"}  # Allow
+        return problem(ServiceError(status, code, error.description or code, headers=kept))
 
     def handle_any(error: Exception) -> Response:
+        if isinstance(error, ledger_errors.RecordError) and request.method == "GET":
+            error = ledger_errors.LedgerInconsistent(f"stored entry: {error}")
         known = translate(error)
         if known is None:
-            current_app.logger.error("unforeseen error on %s", request.path, exc_info=error)
             known = ServiceError(500, "internal", "an unforeseen error; nothing was answered")
+            _log("unforeseen error", error, known.code, where=_places(error))
+        elif known.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log("not answered", error, known.code)
         return problem(known)
 
     app.register_error_handler(HTTPException, handle_http)
     app.register_error_handler(Exception, handle_any)
+
+
+def _log(event: str, error: Exception, code: str, **more: object) -> None:
+    route = request.url_rule.rule if request.url_rule else "unknown"
+    cause = str(error) if isinstance(error, ledger_errors.LedgerError) else None  # holds no values
+    structlog.get_logger("http").error(
+        event, route=route, error=type(error).__name__, code=code, cause=cause, **more
+    )
+
+
+def _places(error: Exception) -> list[str]:
+    """Where it happened, outermost first: file, line and function."""
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES_SHOWN:]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]

@@ -6,6 +6,8 @@ the log. A blob that does not hash to the approved digest is refused, and the re
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -19,7 +21,7 @@ from service.clock import utc_ms
 
 if TYPE_CHECKING:
     from ledger.keys import SigningKey
-    from ledger.log import Ledger
+    from ledger.log import Ledger, StoredEntry
     from models.hub.catalog import ModelRef
     from models.hub.store import BlobStore
     from models.runtime import Predictor
@@ -40,15 +42,18 @@ class Inventory:
         self._producer = producer
         self._clock = clock
         self._lock = threading.Lock()
+        self._loading = threading.Lock()  # apart, so that loading a model delays no other's answer
         self._catalog = Catalog()
         self._next_leaf = 0
         self._read_at = float("-inf")
         self._predictors: dict[str, Predictor] = {}
         self._manifests: dict[str, Manifest] = {}
-        self._refused: set[tuple[str, str]] = set()
 
     def catalog(self, *, fresh: bool = False) -> Catalog:
-        """The catalog as of the log's head; at most `REFRESH_S` old unless `fresh`."""
+        """The catalog as of the log's head; at most `REFRESH_S` old unless `fresh`.
+
+        What is returned never changes: news make a new catalog.
+        """
         with self._lock:
             if fresh or time.monotonic() - self._read_at > REFRESH_S:
                 self._fold()
@@ -70,7 +75,7 @@ class Inventory:
         found = self._predictors.get(digest)
         if found is not None:
             return found
-        with self._lock:
+        with self._loading:
             if digest not in self._predictors:
                 try:
                     manifest = Manifest.parse(self._blobs.get(digest))
@@ -96,35 +101,37 @@ class Inventory:
                 for stored in self._ledger.entries(type=kind, first=self._next_leaf)
                 if stored.index < size
             ]
+            catalog = copy.deepcopy(self._catalog) if found else self._catalog
             for stored in sorted(found, key=lambda entry: entry.index):
-                body = parse_entry(stored.entry).body
-                self._catalog.apply(
-                    LifecycleEvent(
-                        leaf=stored.index,
-                        type=body["type"],
-                        time=body["event_time"],
-                        actor=body["actor_id"],
-                        data=body["data"],
-                    )
-                )
-            self._next_leaf = size
+                catalog.apply(_event(stored))
+            self._catalog, self._next_leaf = catalog, size
         self._read_at = time.monotonic()
 
     def _record_refusal(self, digest: str, error: ModelError) -> None:
-        """Once per process and cause: a caller that keeps asking must not fill the log."""
-        cause = (digest, type(error).__name__)
-        if cause in self._refused:
-            return
-        self._refused.add(cause)
+        """Once a day for each cause, over all processes: asking again must not fill the log.
+
+        Recorded before the caller is told; when that fails, that is what the caller is told.
+        """
+        now, cause = utc_ms(self._clock()), type(error).__name__
+        once = hashlib.sha256(f"refusal\0{digest}\0{cause}\0{now[:10]}".encode()).hexdigest()
         draft = Draft(
             type="refusal",
             actor_id="house:producer",
-            data={
-                "cause": type(error).__name__,
-                "model_digest": digest,
-                "detail": str(error)[:1000],
-            },
-            event_time=utc_ms(self._clock()),
+            data={"cause": cause, "model_digest": digest, "detail": str(error)[:1000]},
+            event_time=now,
+            idempotency_key=once,
+            request_digest=once,
             ref=digest,
         )
         self._ledger.append(draft, self._producer)
+
+
+def _event(stored: StoredEntry) -> LifecycleEvent:
+    body = parse_entry(stored.entry).body
+    return LifecycleEvent(
+        leaf=stored.index,
+        type=body["type"],
+        time=body["event_time"],
+        actor=body["actor_id"],
+        data=body["data"],
+    )

@@ -1,31 +1,51 @@
 """A model's life as entries: published, approved by somebody else, promoted, withdrawn; and limits.
 
-Publisher and approver are different keys and different people; the catalog refuses what the log
-does not show. A limit is an entry too, and judges only what comes after it.
+Publisher and approver are different keys and different people. The catalog ignores an event that
+breaks a rule, so each act is checked here first: nothing is recorded that would change nothing.
+A limit is an entry too, and judges only what comes after it.
+
+**No prediction after its model's withdrawal.** A prediction chooses its model some milliseconds
+before it has its place in the log; a withdrawal that slipped in between would make every audit say
+that a withdrawn model was used. So predictions hold a shared lock from choice to place, and a
+withdrawal waits for all of them and keeps new ones waiting until every process must have seen it.
+The locks (`locks.py`) cover the processes of one host.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ledger.keys import Role
 from ledger.record import Draft
-from models.hub.catalog import LifecycleEvent
-from service.errors import ServiceError
+from models.errors import UnknownModel, Withdrawn
+from monitoring.credit import CREDIT
+from monitoring.judging import DETECTORS
+from monitoring.trade_signal import SIGNAL
+from monitoring.value_at_risk import VALUE_AT_RISK
+from monitoring.windows import parse_window
+from service.errors import FieldRefused, ServiceError
+from service.inventory import REFRESH_S
+from service.locks import alone_with_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ledger.log import Appended
+    from models.hub.catalog import LifecycleEvent
     from service.assembly import Assembly
 
-__all__ = ["LifecycleEvent", "LimitTerms", "approve", "promote", "publish", "set_limit", "withdraw"]
+MARGIN_S: Final = 0.05  # past REFRESH_S, for the time a process takes to read its catalog
+METRICS: Final = {
+    kind.name: tuple(metric.name for metric in kind.metrics)
+    for kind in (CREDIT, VALUE_AT_RISK, SIGNAL)
+}
 
 
 @dataclass(frozen=True, slots=True)
 class LimitTerms:
-    """What a risk committee signs before the data: see docs/concepts.md."""
+    """What a risk committee signs before the data: see docs/correctness.md."""
 
     metric: str
     limit: str
@@ -37,8 +57,10 @@ class LimitTerms:
 
 
 def publish(assembly: Assembly, *, digest: str, provenance_digest: str, actor_id: str) -> Appended:
-    """Record a model whose blobs are already stored."""
+    """Record a model whose blobs are already stored; refused when it was published before."""
     manifest = assembly.inventory.manifest(digest)
+    if _events(assembly, manifest.name, digest):
+        raise ServiceError(409, "published-already", f"{digest} was published before")
     data = {
         "model_digest": digest,
         "name": manifest.name,
@@ -52,23 +74,21 @@ def publish(assembly: Assembly, *, digest: str, provenance_digest: str, actor_id
 
 def approve(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> Appended:
     """Record an approval; refused when the approver published the model."""
-    manifest = assembly.inventory.manifest(digest)
-    for event in assembly.inventory.catalog(fresh=True).history(manifest.name):
-        published = event.type == "model.published" and event.data["model_digest"] == digest
-        if published and event.actor == actor_id:
-            raise ServiceError(
-                409, "same-person", f"{actor_id} published {digest}; another person must approve it"
-            )
-    data = {"model_digest": digest, "name": manifest.name, "reason": reason}
+    name = _in_use(assembly, digest)
+    published = _events(assembly, name, digest)[0]
+    if published.actor == actor_id:
+        raise ServiceError(
+            409, "same-person", f"{actor_id} published {digest}; another person must approve it"
+        )
+    data = {"model_digest": digest, "name": name, "reason": reason}
     return _append(
-        assembly, "model.approved", data, actor_id=actor_id, role=Role.APPROVER, ref=manifest.name
+        assembly, "model.approved", data, actor_id=actor_id, role=Role.APPROVER, ref=name
     )
 
 
 def promote(assembly: Assembly, *, digest: str, alias: str, reason: str, actor_id: str) -> Appended:
     """Point an alias at an approved model."""
-    assembly.inventory.catalog(fresh=True).resolve(digest)  # refuses unknown, unapproved, withdrawn
-    name = assembly.inventory.manifest(digest).name
+    name = assembly.inventory.catalog(fresh=True).resolve(digest).name  # refuses what may not run
     data = {"model_digest": digest, "name": name, "alias": alias, "reason": reason}
     return _append(
         assembly, "model.promoted", data, actor_id=actor_id, role=Role.APPROVER, ref=name
@@ -76,16 +96,27 @@ def promote(assembly: Assembly, *, digest: str, alias: str, reason: str, actor_i
 
 
 def withdraw(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> Appended:
-    """Take a model out of use; it stays retrievable by digest for auditors."""
-    name = assembly.inventory.manifest(digest).name
+    """Take a model out of use; it stays retrievable by digest for auditors.
+
+    Predictions wait about a third of a second meanwhile.
+    """
+    name = _in_use(assembly, digest)
     data = {"model_digest": digest, "name": name, "reason": reason}
-    return _append(
-        assembly, "model.withdrawn", data, actor_id=actor_id, role=Role.APPROVER, ref=name
-    )
+    with alone_with_models(assembly.settings):
+        done = _append(
+            assembly, "model.withdrawn", data, actor_id=actor_id, role=Role.APPROVER, ref=name
+        )
+        time.sleep(REFRESH_S + MARGIN_S)
+    return done
 
 
 def set_limit(assembly: Assembly, *, digest: str, terms: LimitTerms, actor_id: str) -> Appended:
-    """Sign a monitoring limit. It judges only predictions recorded after it."""
+    """Sign a monitoring limit. It judges only predictions recorded after it.
+
+    Refuses a model that was never published, and terms that would silently judge nothing.
+    """
+    _in_use(assembly, digest)
+    _check_terms(assembly.inventory.manifest(digest).kind, terms)
     data: dict[str, object] = {
         "model_digest": digest,
         "metric": terms.metric,
@@ -100,6 +131,38 @@ def set_limit(assembly: Assembly, *, digest: str, terms: LimitTerms, actor_id: s
         "second_person": None,
     }
     return _append(assembly, "limits", data, actor_id=actor_id, role=Role.APPROVER, ref=digest)
+
+
+# --- what is refused before it is recorded ---------------------------------------------------
+
+
+def _events(assembly: Assembly, name: str, digest: str) -> list[LifecycleEvent]:
+    """Everything recorded of one digest."""
+    history = assembly.inventory.catalog(fresh=True).history(name)
+    return [event for event in history if event.data["model_digest"] == digest]
+
+
+def _in_use(assembly: Assembly, digest: str) -> str:
+    """The name of a digest that was published and is not withdrawn. Raises ModelError."""
+    name = assembly.inventory.manifest(digest).name
+    events = _events(assembly, name, digest)
+    if not events:
+        raise UnknownModel(digest)
+    if events[-1].type == "model.withdrawn":
+        raise Withdrawn(name, digest, events[-1].leaf)
+    return name
+
+
+def _check_terms(kind: str, terms: LimitTerms) -> None:
+    metrics = METRICS.get(kind, ())
+    if terms.metric not in metrics:
+        raise FieldRefused("metric", f"a model of kind {kind} has: {', '.join(metrics)}")
+    if terms.detector not in DETECTORS:
+        raise FieldRefused("detector", f"expected one of {', '.join(DETECTORS)}")
+    try:
+        parse_window(terms.window)
+    except ValueError as error:
+        raise FieldRefused("window", "expected all, or a count such as 250 or 250d") from error
 
 
 def _append(

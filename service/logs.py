@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import g, request
 
+from service.api.access import internal
+
 if TYPE_CHECKING:
     from flask import Flask, Response
 
+STARTED = "assay.started"  # of a request, in its environ: pages make requests within requests
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})  # asked every few seconds by machines
 
 
@@ -33,24 +37,32 @@ def configure() -> None:
 
 
 def log_requests(app: Flask) -> None:
-    """One line per request: route, status, milliseconds, caller's key id. No query, no body."""
+    """One line per request: route, status, milliseconds, caller's key id. No query, no body.
+
+    What a page reads on behalf of its reader is part of the page's own line.
+    """
     log = structlog.get_logger("http")
 
     @app.before_request
     def start() -> None:
-        g.log_started = time.perf_counter()
+        request.environ[STARTED] = time.perf_counter()
 
     @app.after_request
     def line(response: Response) -> Response:
-        if request.path not in QUIET:
+        if request.path not in QUIET and not internal():
             identity = g.get("identity")
-            started = g.get("log_started", time.perf_counter())
+            started = request.environ[STARTED]
             log.info(
                 "request",
-                method=request.method,
+                method=method_name(),
                 route=request.url_rule.rule if request.url_rule else "unknown",
                 status=response.status_code,
                 ms=round((time.perf_counter() - started) * 1000, 3),
                 key_id=identity.key_id if identity else None,
             )
         return response
+
+
+def method_name() -> str:
+    """The request's method; `other` for one that HTTP does not know: anybody can invent those."""
+    return request.method if request.method in METHODS else "other"

@@ -6,25 +6,27 @@ entry it revises and why; the old one stays in the log for ever.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ledger.keys import Role
 from ledger.record import Draft, make_opening, parse_entry
+from service.clock import parse_utc
 from service.errors import FieldRefused, ServiceError
+from service.locks import OUTCOMES, held
 from service.views import parse_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from ledger.log import Appended
     from service.assembly import Assembly
     from service.auth import Identity
 
+AHEAD_S = 86_400  # a plain date is the observer's own day, which begins before UTC's in the east
 KINDS = {"credit": "default_flag", "value_at_risk": "return_pct", "signal": "return_pct"}
 
 
@@ -49,7 +51,8 @@ def record_outcomes(
 ) -> list[Appended]:
     """Append one entry per outcome. Raises, with none recorded, when any is refused."""
     key = assembly.signers[Role.OUTCOME_SOURCE]
-    with _one_at_a_time(assembly):
+    # Look and append as one act: two reporters could both find no outcome and both record a first.
+    with held(assembly.settings, OUTCOMES):
         replies = _already(assembly, observed, idempotency_key, request_digest)
         if replies is not None:
             return replies
@@ -66,19 +69,6 @@ def record_outcomes(
                 _draft(assembly, item, kind=kind, caller=caller, retry=(item_key, request_digest))
             )
         return assembly.ledger.append_many([(draft, key) for draft in drafts])
-
-
-@contextmanager
-def _one_at_a_time(assembly: Assembly) -> Iterator[None]:
-    """Look and append as one act, over every thread and process of this house.
-
-    Without it two reporters could both find no outcome and both record a first one. The lock is
-    the file's, so it ends with its holder.
-    """
-    path = assembly.settings.data_dir / "outcomes.lock"
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _item_key(key: str, position: int) -> str:
@@ -110,6 +100,8 @@ def _check(assembly: Assembly, item: Observed, place: str) -> str:
     kind = assembly.inventory.manifest(body["data"]["model_digest"]).kind
     if kind == "credit" and item.value not in {"0", "1"}:
         raise FieldRefused(f"{place}.value", "a credit outcome is 0 (repaid) or 1 (default)")
+    if parse_utc(item.observed_at) > assembly.clock() + timedelta(seconds=AHEAD_S):
+        raise FieldRefused(f"{place}.observed_at", "lies in the future: nobody has observed it")
     _check_revision(assembly, item, place)
     return KINDS[kind]
 

@@ -61,6 +61,7 @@ def sign_in_form() -> Response | WerkzeugResponse:
 @public
 def sign_in() -> Response | WerkzeugResponse:
     """Recognise a key and remember its id in a signed cookie; the key itself is not kept."""
+    _refuse_other_sites()
     target = _safe(request.form.get("next"))
     try:
         identity = assembly().callers.recognise(request.form.get("api_key", "").strip())
@@ -74,6 +75,7 @@ def sign_in() -> Response | WerkzeugResponse:
 @public
 def sign_out() -> WerkzeugResponse:
     """Forget the reader."""
+    _refuse_other_sites()
     session.clear()
     return redirect(url_for("pages.sign_in_form"))
 
@@ -103,8 +105,17 @@ def _form(error: str | None, target: str, status: int = 200) -> Response:
 
 def _safe(target: str | None) -> str:
     """A path on this site, never another site's address."""
-    parts = urlsplit(target or "/")
+    try:
+        parts = urlsplit(target or "/")
+    except ValueError:
+        return "/"
     local = not parts.scheme and not parts.netloc and parts.path.startswith("/")
     if not local or "\\" in (target or "") or (target or "").startswith("//"):
         return "/"
     return target or "/"
+
+
+def _refuse_other_sites() -> None:
+    """403 for a form that another site sent: nobody is signed in, or out, from elsewhere."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        raise ServiceError(403, "cross-site", "this form is sent from its own page only")

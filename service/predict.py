@@ -19,6 +19,7 @@ from ledger.seal import RowTree
 from models.errors import InputRefused
 from models.runtime.predictor import recorded
 from service.errors import FieldRefused
+from service.locks import using_models
 from service.verification.policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
@@ -67,11 +68,12 @@ def predict(assembly: Assembly, ask: Ask) -> Appended:
         known = assembly.ledger.duplicate_of(ask.idempotency_key, ask.request_digest)
         if known is not None:
             return known
-    ref = assembly.inventory.resolve(ask.model)
-    predictor = assembly.inventory.predictor(ref.digest)
-    rows = execute(predictor, ask.rows)
-    draft = record(assembly, ask, ref, rows)
-    return assembly.ledger.append(draft, assembly.signers[Role.PRODUCER])
+    with using_models(assembly.settings):  # no withdrawal gets a place before this prediction
+        ref = assembly.inventory.resolve(ask.model)
+        predictor = assembly.inventory.predictor(ref.digest)
+        rows = execute(predictor, ask.rows)
+        draft = record(assembly, ask, ref, rows)
+        return assembly.ledger.append(draft, assembly.signers[Role.PRODUCER])
 
 
 def execute(predictor: Predictor, rows: Sequence[Mapping[str, object]]) -> list[Row]:

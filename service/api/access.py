@@ -1,4 +1,4 @@
-"""What every request passes before its route: body form, caller, scope.
+"""What every request passes before its route: caller, scope, form of query and body.
 
 A route is open only to the scopes `needs` names. A route without the mark answers 403 to everyone,
 and a test walks the URL map for it.
@@ -14,12 +14,12 @@ from flask import current_app, g, request, session
 from flask.json.provider import DefaultJSONProvider
 
 from service.auth import ANY, Identity, Scope, refuse_scope
-from service.errors import ServiceError
+from service.errors import FieldRefused, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flask import Flask
+    from flask import Flask, Response
 
     from service.assembly import Assembly
 
@@ -28,6 +28,7 @@ EXTENSION = "assay"
 INTERNAL = "assay.identity"  # a WSGI key no HTTP header can set: the pages' own reads
 PUBLIC = frozenset[Scope]()
 PAGES = "dashboards"
+API = "/v1/"
 
 
 def assembly() -> Assembly:
@@ -102,23 +103,46 @@ def install(app: Flask) -> None:
             g.identity = _identify()
             if not g.identity.may(scopes):
                 raise refuse_scope(g.identity, scopes)
-        if request.method == "POST" and request.path.startswith("/v1/"):
-            _check_body()
+        if request.path.startswith(API):
+            _check_query()
+            if request.method == "POST":
+                _check_body()
+
+    @app.after_request
+    def keep_private(response: Response) -> Response:
+        """Answers under /v1 are one caller's: no cache between may keep them for another."""
+        if request.path.startswith(API):
+            response.headers.setdefault("Cache-Control", "private, no-store")
+            response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def internal() -> bool:
+    """Whether a page asks on behalf of its reader, within a request that is counted already."""
+    return isinstance(request.environ.get(INTERNAL), Identity)
 
 
 def _identify() -> Identity:
-    internal = request.environ.get(INTERNAL)
-    if isinstance(internal, Identity):
-        return internal
-    header = request.headers.get("Authorization", "")
-    if header.startswith("Bearer "):
-        return assembly().callers.recognise(header.removeprefix("Bearer ").strip())
+    callers = assembly().callers
+    if internal():
+        identity: Identity = request.environ[INTERNAL]
+        return identity
+    header = request.headers.get("Authorization")
+    if header is not None:  # whoever sends one means it: a bad one never falls back to a cookie
+        scheme, _, key = header.partition(" ")
+        return callers.recognise(key.strip() if scheme.lower() == "bearer" else "")
     key_id = session.get("key_id")
     if key_id and request.method == "GET":  # a page's cookie never changes anything under /v1
-        known = assembly().callers.identity(key_id)
+        known = callers.identity(key_id)
         if known is not None:
             return known
-    return assembly().callers.recognise("")  # the one place that words the refusal
+    return callers.recognise("")  # the one place that words the refusal
+
+
+def _check_query() -> None:
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise FieldRefused(name, "is given twice")
 
 
 def _check_body() -> None:

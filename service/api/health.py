@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from flask import Response, g, jsonify, request
+from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from sqlalchemy.exc import SQLAlchemyError
 
-from service.api.access import assembly, public
+from ledger.errors import LedgerError
+from service.api.access import assembly, internal, public
+from service.logs import STARTED, method_name
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -59,23 +63,22 @@ class Metrics:
 
 
 def install(app: Flask, metrics: Metrics) -> None:
-    """Count every request of `app` and serve /metrics."""
-
-    @app.before_request
-    def start() -> None:
-        g.started = time.perf_counter()
+    """Count every request of `app` and serve /metrics. A page's own reads are part of the page."""
 
     @app.after_request
     def count(response: Response) -> Response:
+        if internal():
+            return response
         route = request.url_rule.rule if request.url_rule else "unknown"
-        metrics.requests.labels(route, request.method, str(response.status_code)).inc()
-        if "started" in g:
-            metrics.seconds.labels(route).observe(time.perf_counter() - g.started)
+        metrics.requests.labels(route, method_name(), str(response.status_code)).inc()
+        metrics.seconds.labels(route).observe(time.perf_counter() - request.environ[STARTED])
         return response
 
     @public
     def exposition() -> Response:
-        metrics.size.set(assembly().ledger.size)
+        # Counters matter most when the log cannot be read; the gauge then stands where it was.
+        with contextlib.suppress(LedgerError, SQLAlchemyError):
+            metrics.size.set(assembly().ledger.size)
         return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
     app.add_url_rule("/metrics", "metrics", exposition)

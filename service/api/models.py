@@ -11,7 +11,8 @@ from flask_openapi3 import APIBlueprint, Tag
 from ledger.record import parse_entry
 from service.api.access import assembly, needs
 from service.api.schemas import AsOfQuery, ModelAnswer, ModelsAnswer, NamePath
-from service.errors import Missing
+from service.clock import parse_utc
+from service.errors import FieldRefused, Missing
 
 if TYPE_CHECKING:
     from models.hub.catalog import LifecycleEvent
@@ -105,6 +106,8 @@ def drift(path: NamePath) -> Response:
 
 
 def _as_of(here: Assembly, name: str, moment: str) -> dict[str, Any]:
+    if parse_utc(moment) > here.clock():
+        raise FieldRefused("as_of", "lies in the future: what will be in production is not known")
     digest, leaf = here.inventory.catalog(fresh=True).as_of(name, moment)
     return {
         "name": name,

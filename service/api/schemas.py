@@ -10,13 +10,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from service.clock import parse_utc, utc_ms
+from service.clock import DATE, parse_utc, utc_ms
 
 REFERENCE_MAX = 200  # characters of a caller's own reference
+ROWS_MAX = 10_000  # rows of one request, whatever the settings say
+OUTCOMES_MAX = 1_000  # outcomes of one request: they are one commit
+FEATURES_MAX = 256  # names in one row; no model has more (models.hub.manifest)
 
 
 def _time(text: str) -> str:
-    return text if len(text) == len("2026-11-25") and parse_utc(text) else utc_ms(parse_utc(text))
+    moment = parse_utc(text)
+    return text if DATE.fullmatch(text) else utc_ms(moment)
 
 
 Time = Annotated[
@@ -24,11 +28,14 @@ Time = Annotated[
     AfterValidator(_time),
     Field(description="RFC 3339 with a zone, or a plain date such as 2008-09-15"),
 ]
+# One spelling each: 017.0 would be another text for the same row, and outcomes are kept by text.
+_LEAF = "(0|[1-9][0-9]{0,14})"
+_ROW = "(0|[1-9][0-9]{0,4})"
 RowId = Annotated[
     str,
-    Field(pattern=r"^[0-9]{1,15}\.[0-9]{1,5}$", examples=["17.0"], description="leaf.row"),
+    Field(pattern=rf"^{_LEAF}\.{_ROW}$", examples=["17.0"], description="leaf.row"),
 ]
-Features = dict[str, float | int | None]
+Features = Annotated[dict[str, float | None], Field(max_length=FEATURES_MAX)]
 
 
 def _example(**body: object) -> ConfigDict:
@@ -37,9 +44,12 @@ def _example(**body: object) -> ConfigDict:
 
 
 class Strict(BaseModel):
-    """Base of every request body."""
+    """Base of every request body: JSON's types as they are, nothing read into them.
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    Without `strict` the text "5" and the value true would pass for numbers.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class PredictionRequest(Strict):
@@ -57,7 +67,9 @@ class PredictionRequest(Strict):
         examples=["credit-default", "value-at-risk@champion"],
     )
     features: Features | None = Field(default=None, description="one row, by feature name")
-    rows: list[Features] | None = Field(default=None, min_length=1, description="many rows")
+    rows: list[Features] | None = Field(
+        default=None, min_length=1, max_length=ROWS_MAX, description="many rows"
+    )
     as_of: Time | None = Field(default=None, description="the instant the features describe")
     caller_reference: str | None = Field(
         default=None,
@@ -87,7 +99,7 @@ class Outcome(Strict):
 
     prediction_id: RowId
     value: str = Field(
-        pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$",
+        pattern=r"^-?(0|[1-9][0-9]{0,3})(\.[0-9]{1,12})?$",
         description="decimal text: 1 or 0 for a default, percent for a return",
         examples=["1", "-2.35"],
     )
@@ -95,7 +107,9 @@ class Outcome(Strict):
     revises: int | None = Field(
         default=None, ge=0, description="leaf of the outcome this one replaces; nothing is erased"
     )
-    reason: str | None = Field(default=None, max_length=500, description="owed by a revision")
+    reason: str | None = Field(
+        default=None, min_length=3, max_length=500, description="owed by a revision, in clear"
+    )
 
 
 class OutcomesRequest(Strict):
@@ -105,14 +119,14 @@ class OutcomesRequest(Strict):
         outcomes=[{"prediction_id": "17.0", "value": "-4.71", "observed_at": "2008-09-15"}]
     )
 
-    outcomes: list[Outcome] = Field(min_length=1, max_length=1000)
+    outcomes: list[Outcome] = Field(min_length=1, max_length=OUTCOMES_MAX)
 
 
 class PredictionPath(BaseModel):
     """A prediction request (leaf) or one row of it (leaf.row)."""
 
     prediction_id: str = Field(
-        pattern=r"^[0-9]{1,15}(\.[0-9]{1,5})?$", description="a leaf such as 17, or 17.0"
+        pattern=rf"^{_LEAF}(\.{_ROW})?$", description="a leaf such as 17, or 17.0"
     )
 
 

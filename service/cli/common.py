@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
+from pydantic import ValidationError
 
 from service.settings import Settings
 
@@ -30,7 +31,14 @@ def settings_for(data_dir: Path | None, **changed: Any) -> Settings:  # noqa: AN
     given = {name: value for name, value in changed.items() if value is not None}
     if data_dir is not None:
         given["data_dir"] = data_dir
-    return Settings(**given)
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in wrong["loc"])
+        option, variable = f"--{name.replace('_', '-')}", f"ASSAY_{name.upper()}"
+        place = option if name in given else variable
+        raise click.ClickException(f"{place}: {wrong['msg']}, not {wrong['input']!r}") from error
 
 
 def open_house(data_dir: Path | None) -> Assembly:
@@ -41,22 +49,29 @@ def open_house(data_dir: Path | None) -> Assembly:
 
 
 def told(command: Callable[P, T]) -> Callable[P, T]:
-    """Tell an expected error in one sentence and exit 1; an unforeseen one keeps its traceback."""
+    """Tell an expected error in one sentence and exit 1; an unforeseen one keeps its traceback.
+
+    Who sits at the machine may read the cause that HTTP's callers are not told.
+    """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        from service.errors import translate
+        from service.errors import ServiceError, translate
 
         try:
             return command(*args, **kwargs)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
-        except OSError as error:
-            raise click.ClickException(str(error)) from error
         except Exception as error:
             known = translate(error)
             if known is None:
                 raise
-            raise click.ClickException(known.detail) from error
+            cause = known.detail if isinstance(error, ServiceError) else _sentence(error)
+            raise click.ClickException(cause) from error
 
     return run
+
+
+def _sentence(error: Exception) -> str:
+    """An error as one line: of a database's error the driver's own words, not the statement."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -11,7 +11,7 @@ from ledger.record import parse_entry
 
 
 def outcome(prediction_id, value="0", **more):
-    return {"prediction_id": prediction_id, "value": value, "observed_at": "2030-01-01", **more}
+    return {"prediction_id": prediction_id, "value": value, "observed_at": "2026-01-01", **more}
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_revision_is_appended_and_the_old_one_stays(api, predicted):
 
 @pytest.mark.parametrize(
     ("more", "field"),
-    [({"revises": 0, "reason": "x"}, "revises"), ({"reason": None}, "reason")],
+    [({"revises": 0, "reason": "a correction"}, "revises"), ({"reason": None}, "reason")],
 )
 def test_a_revision_of_another_entry_or_without_reason_is_refused(api, predicted, more, field):
     (first,) = report(api, outcome(predicted[0])).get_json()["outcomes"]

@@ -1,22 +1,28 @@
 """Small real houses for tests: keys, ledger on SQLite, the reference models, an HTTP client per scope.
 
-Training takes a second, so the packages are trained once; every test gets a house of its own.
+Training takes a second, so the packages are trained once. Making a house takes a dozen commits, so
+one of each kind is made and every test gets a copy of its own: same keys, same first entries.
 """
 
+import atexit
 import functools
 import json
+import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.reference import credit_default, trade_signal, value_at_risk
 from models.reference.data import load_credit, load_sp500
 from models.reference.market import days
 from service.app import create_app
-from service.assembly import initialise
+from service.assembly import assemble, initialise
 from service.auth import Identity, Scope
 from service.publishing import DEVELOPER, VALIDATOR, publish_package, put_to_work
 from service.settings import Settings
 
 ENVIRONMENT = "sha256:" + "0" * 64
+ORIGIN = "test.example/log"
 
 
 @functools.cache
@@ -26,7 +32,25 @@ def packages():
 
 
 def make_house(directory, models=("credit-default", "trade-signal"), **settings):
-    house = initialise(Settings(data_dir=directory, origin="test.example/log", **settings))
+    """A house with some models in production."""
+    wanted = Settings(data_dir=directory, origin=ORIGIN, **settings)
+    if wanted.database_url:  # what is in a database elsewhere cannot be copied
+        return build_house(wanted, models)
+    shutil.copytree(template(tuple(models)), directory)
+    return assemble(wanted)
+
+
+@functools.cache
+def template(models):
+    directory = Path(tempfile.mkdtemp(prefix="assay-house-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    wanted = Settings(data_dir=directory / "house", origin=ORIGIN, database_url="")
+    build_house(wanted, models).engine.dispose()
+    return wanted.data_dir
+
+
+def build_house(settings, models):
+    house = initialise(settings)
     for name in models:
         digest = publish_package(house, packages()[name], actor_id=DEVELOPER)
         put_to_work(house, digest, reason="a test", actor_id=VALIDATOR)
@@ -54,6 +78,10 @@ class Caller:
         headers = {"Authorization": f"Bearer {self.key}"}
         return headers | ({"Idempotency-Key": idempotency} if idempotency else {})
 
+    @property
+    def key_id(self):
+        return self.key.split("_")[1]
+
     def get(self, path, **kwargs):
         return self.client.get(path, headers=self._headers(None), **kwargs)
 
@@ -67,7 +95,7 @@ class Caller:
 
 
 class Api:
-    """An application over a house, and one caller per scope."""
+    """An application over a house, and one caller per scope. A second one is another process."""
 
     def __init__(self, house):
         self.house = house
@@ -82,10 +110,27 @@ class Api:
         body = {"model": "credit-default", "features": row or credit_rows(1)[0], **more}
         return self.trader.post("/v1/predictions", body, idempotency)
 
+    def caller(self, actor, *scopes):
+        """One more caller."""
+        return Caller(self.app.test_client(), self.house.callers.issue(actor, scopes))
+
+    def browser(self, caller):
+        """A reader of the pages, signed in with a one-time link of the caller's key."""
+        client = self.app.test_client()
+        token = self.house.callers.make_link(caller.key_id)
+        assert client.get(f"/sign-in?token={token}").status_code == 302
+        return client
+
 
 def problem_of(response):
-    assert response.content_type == "application/problem+json", response.get_data(as_text=True)
-    return json.loads(response.get_data())
+    """The problem in an answer; fails when it is none, or names what no problem may."""
+    text = response.get_data(as_text=True)
+    assert response.content_type == "application/problem+json", text
+    assert not any(word in text for word in ("Traceback", ".py", "sqlite", "SELECT", "INSERT"))
+    found = json.loads(text)
+    assert found["status"] == response.status_code
+    assert {"type", "title", "detail", "instance"} <= set(found)
+    return found
 
 
 DESK = Identity(key_id="0" * 16, actor_id="desk", scopes=frozenset({Scope.TRADER}))
