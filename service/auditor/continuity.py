@@ -8,6 +8,7 @@ its own signature; both checkpoints together are the evidence, so a finding name
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ledger.bound_tiles import BoundTiles
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 CHECK: Final = "consistency"
 CLAIM: Final = "the tree of the earlier audit is a prefix of this one"
+SEEN: Final = "seen_before"
+SEEN_CLAIM: Final = "the tree of the checkpoint seen before is a prefix of this one"
 
 
 def check_growth(
@@ -45,6 +48,21 @@ def check_growth(
         got = f"whose first {earlier.size} entries have root {root}: the log forked"
         return _failed(earlier, newest, got), tiles
     return Findings((Check(CHECK, CLAIM, 1, 0, 0),), ()), tiles
+
+
+def check_seen(
+    source: Source, seen: Checkpoint, newest: Checkpoint
+) -> tuple[Findings, BoundTiles | None]:
+    """The same for a checkpoint somebody kept, of which nothing was audited."""
+    if seen.size == 0:  # everything grows from the empty tree
+        return Findings((Check(SEEN, SEEN_CLAIM, 1, 0, 0),), ()), None
+    findings, tiles = check_growth(source, seen, newest)
+    checks = tuple(replace(check, check=SEEN, claim=SEEN_CLAIM) for check in findings.checks)
+    named = tuple(
+        replace(finding, check=SEEN, expected=f"a tree that begins with {told(seen)}, seen before")
+        for finding in findings.findings
+    )
+    return Findings(checks, named), tiles
 
 
 def _is_prefix(earlier: Checkpoint, newest: Checkpoint, tiles: BoundTiles) -> bool:

@@ -27,7 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "report": ("reports:report", "Issue and read the two reports."),
     "witness": ("witness:witness", "Watch other houses' logs and cosign them."),
     "audit": ("audit:audit_command", "Check an export offline and replay it."),
-    "verify-receipt": ("audit:verify_receipt_command", "Check one receipt offline."),
+    "verify-receipt": ("receipts:verify_receipt_command", "Check one receipt offline."),
 }
 
 EPILOG = """\b

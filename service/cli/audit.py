@@ -1,4 +1,4 @@
-"""`assay audit` and `assay verify-receipt`: what an outsider runs, with no server of the house.
+"""`assay audit`: what an outsider runs, with no server of the house.
 
 Exit 0: everything that was asked was checked and held. Exit 1: something failed; the leaf and the
 check are named. Exit 2: something could not be checked. What exit 0 does not mean is printed with
@@ -8,15 +8,22 @@ it, and told in docs/auditing.md.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from service.cli.auditing import Asked, Progress, audit_directory, audit_source
+from service.cli.given import (
+    EXIT_UNCHECKED,
+    CouldNotCheck,
+    appraisal_policy,
+    seen_before,
+    verifier_key,
+    witness_policy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,19 +32,10 @@ if TYPE_CHECKING:
     from service.auditor.honesty import HonestyReport
     from service.auditor.state import AuditState
     from service.cli.auditing import Audit
-    from service.verification.policy import Policy
 
-__all__ = ["Progress", "audit_command", "audit_directory", "exit_status", "verify_receipt_command"]
+__all__ = ["Progress", "audit_command", "audit_directory", "exit_status"]
 
 EXIT_FAILED = 1
-EXIT_UNCHECKED = 2
-RECEIPT_MAX = 4 << 20  # bytes; an entry has at most 64 KiB and a path 63 hashes
-
-
-class CouldNotCheck(click.ClickException):
-    """Nothing was found wrong and nothing was found right: one line, exit 2."""
-
-    exit_code = EXIT_UNCHECKED
 
 
 @click.command(
@@ -47,6 +45,7 @@ Examples:
   assay audit house/export --key house/log.vkey
   assay audit https://log.example/export --key log.vkey --state audited.json
   assay audit house/export --key house/log.vkey --receipts desk/receipts
+  assay audit house/export --key house/log.vkey --witness-policy witnesses.txt
   assay audit house/export --key house/log.vkey --json honesty.json --size 512
   assay audit house/export --key 'example.org/log+1a2b3c4d+AZ...' --policy house-policy.json
 
@@ -86,6 +85,18 @@ Exit status:
     type=click.Path(path_type=Path, exists=True),
     help="Receipts that were kept (.json, .jsonl; a directory or file): each must be in the log.",
 )
+@click.option(
+    "--since",
+    "since_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A checkpoint or receipt of this log seen before: the log must have grown from it.",
+)
+@click.option(
+    "--witness-policy",
+    "witness_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A C2SP tlog-policy file: its witnesses must have cosigned the checkpoint.",
+)
 @click.option("--no-replay", is_flag=True, help="Do not run the models again.")
 @click.option(
     "--json",
@@ -104,6 +115,8 @@ def audit_command(
     state_file: Path | None,
     full: bool,
     receipts: Path | None,
+    since_file: Path | None,
+    witness_file: Path | None,
     json_file: Path | None,
     no_replay: bool,
 ) -> None:
@@ -116,14 +129,18 @@ def audit_command(
 
     if size is not None and state_file is not None:
         raise CouldNotCheck("--size and --state: an older checkpoint is no audit to go on from")
-    vkey = _verifier_key(key)
+    if size is not None and witness_file is not None:
+        raise CouldNotCheck("--size and --witness-policy: witnesses are asked of the newest one")
+    vkey = verifier_key(key)
     asked = Asked(
-        policy=_policy(policy_file),
+        policy=appraisal_policy(policy_file),
         size=size,
         replay=not no_replay,
         earlier=None if state_file is None else _state(state_file),
         full=full,
         receipts=receipts,
+        since=None if since_file is None else seen_before("--since", since_file, vkey)[1],
+        witnesses=witness_policy(witness_file),
     )
     for option, file in (("--json", json_file), ("--state", state_file)):
         if file is not None and not file.parent.is_dir():
@@ -213,80 +230,6 @@ def exit_status(report: HonestyReport) -> int:
     if report.failed:
         return EXIT_FAILED
     return EXIT_UNCHECKED if report.unchecked else 0
-
-
-@click.command(
-    "verify-receipt",
-    epilog="""\b
-Examples:
-  assay verify-receipt receipt.json --key log.vkey
-  curl -s $ASSAY_URL/v1/predictions/17/receipt | assay verify-receipt - --key log.vkey
-""",
-)
-@click.argument("receipt_file", type=click.File("rb", lazy=True))
-@click.option("--key", required=True, metavar="VKEY", help="The log's verifier key, or its file.")
-@click.pass_context
-def verify_receipt_command(context: click.Context, receipt_file: Any, key: str) -> None:  # noqa: ANN401 - click's lazy file
-    """Check one receipt offline: the entry is in the log that signed the checkpoint.
-
-    It does not say that the entry's signer might sign it, or that the model computed it: an audit
-    of the export does.
-    """
-    from ledger.errors import LedgerError
-    from ledger.receipt import Receipt, verify_receipt
-    from service.cli.verdicts import print_receipt
-
-    vkey = _verifier_key(key)
-    try:
-        data = receipt_file.read(RECEIPT_MAX + 1)
-    except OSError as error:
-        raise CouldNotCheck(f"{receipt_file.name} cannot be read: {error.strerror}") from error
-    if len(data) > RECEIPT_MAX:
-        raise CouldNotCheck(f"{receipt_file.name} is longer than {RECEIPT_MAX} bytes")
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CouldNotCheck(f"{receipt_file.name} is not JSON: {error}") from error
-    # The whole answer of POST /v1/predictions holds its receipt under this name.
-    if isinstance(value, dict) and isinstance(value.get("receipt"), dict):
-        value = value["receipt"]
-    try:
-        receipt = Receipt.from_json(value)
-        verify_receipt(receipt, vkey)
-    except LedgerError as error:
-        click.echo(f"FAILED  {error}", err=True)
-        context.exit(EXIT_FAILED)
-    print_receipt(receipt)
-
-
-def _verifier_key(text: str) -> str:
-    """A verifier key given as such, or as the file that holds it."""
-    from ledger.errors import KeyRefused
-    from ledger.note import VerifierKey
-
-    path = Path(text)
-    try:
-        found = path.read_text("utf-8") if path.is_file() else text
-    except (OSError, UnicodeDecodeError) as error:
-        raise CouldNotCheck(f"--key: {text} cannot be read: {error}") from error
-    try:
-        return str(VerifierKey.parse(found))
-    except KeyRefused as error:
-        hint = "" if path.is_file() else f"; there is no file {text} either"
-        raise CouldNotCheck(f"--key: {error}{hint}") from error
-
-
-def _policy(path: Path | None) -> Policy:
-    from service.verification.policy import DEFAULT_POLICY, PolicyError, load_policy
-
-    if path is None:
-        return DEFAULT_POLICY
-    try:
-        return load_policy(path)
-    except OSError as error:
-        raise CouldNotCheck(f"--policy: {path} cannot be read: {error.strerror}") from error
-    except PolicyError as error:
-        raise CouldNotCheck(f"--policy {path}: {error}") from error
 
 
 def _write(option: str, path: Path, data: bytes) -> None:

@@ -21,7 +21,7 @@ from ledger.verify import verify_export
 from ledger.verify_since import Opened, verify_since
 from service.auditor import honesty
 from service.auditor.bundle import Bundle, Carried, read_bundle
-from service.auditor.continuity import check_growth
+from service.auditor.continuity import check_growth, check_seen
 from service.auditor.prefix import PrefixSource
 from service.auditor.receipts import CHECK as RECEIPT
 from service.auditor.receipts import CLAIM as RECEIPT_CLAIM
@@ -29,6 +29,7 @@ from service.auditor.receipts import check_receipts, find_receipts
 from service.auditor.replay import ModelRefused, ModelUnavailable, replay_bundle
 from service.auditor.state import AuditState, StateRefused
 from service.auditor.verify import Check, Findings, verify_bundle
+from service.auditor.witnessed import check_witnesses
 from service.verification.policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.layout import Source
+    from ledger.tlog_policy import TlogPolicy
     from service.auditor.honesty import HonestyReport
     from service.auditor.replay import Load, Rerun
     from service.verification.policy import Policy
@@ -54,7 +56,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an audit is to do. `full` reads the whole log also where an earlier audit is known."""
+    """What an audit is to do. `full` reads the whole log also where an earlier audit is known.
+
+    `since` is a checkpoint seen before, which this log must have grown from.
+    """
 
     policy: Policy = DEFAULT_POLICY
     size: int | None = None
@@ -62,6 +67,8 @@ class Asked:
     earlier: AuditState | None = None
     full: bool = False
     receipts: Path | None = None
+    since: Checkpoint | None = None
+    witnesses: TlogPolicy | None = None
 
     @property
     def reads_all(self) -> str:
@@ -122,8 +129,12 @@ class _Auditor:
     told: Progress
 
     def audit(self) -> Audit:
-        newest, growth = self._newest(), NO_FINDINGS
+        newest, growth, seen = self._newest(), NO_FINDINGS, NO_FINDINGS
         tiles: BoundTiles | None = None
+        if newest is not None and self.asked.since is not None:
+            seen, tiles = check_seen(self.source, self.asked.since, newest.checkpoint)
+            if seen.findings:
+                return self._stopped(newest, seen)
         if newest is not None and self.asked.earlier is not None:
             growth, tiles = check_growth(
                 self.source, self.asked.earlier.checkpoint, newest.checkpoint
@@ -140,7 +151,7 @@ class _Auditor:
             log = verify_since(self.source, opened, earlier, progress=self.told.log)
         bundle = read_bundle(self.source, log, before)
         findings = verify_bundle(bundle, self.asked.policy)
-        beside = _joined([growth, *self._receipts(newest, tiles)])
+        beside = _joined([seen, growth, *self._witnesses(newest), *self._receipts(newest, tiles)])
         report = self._report(log, bundle, findings, beside)
         return Audit(report, self._state(bundle, report))
 
@@ -151,6 +162,11 @@ class _Auditor:
             return _Newest(note, open_checkpoint(note, self.key))
         except (OSError, UnicodeDecodeError, NoteError):
             return None
+
+    def _witnesses(self, newest: _Newest | None) -> Sequence[Findings]:
+        if self.asked.witnesses is None or newest is None:
+            return ()
+        return (check_witnesses(newest.note, self.key, self.asked.witnesses),)
 
     def _receipts(self, newest: _Newest | None, tiles: BoundTiles | None) -> Sequence[Findings]:
         if self.asked.receipts is None:

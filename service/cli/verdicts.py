@@ -12,12 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger.findings import CLAIMS as LOG_CLAIMS
+from ledger.receipt import WITNESSED
 from service.auditor.honesty import SAYS_NOTHING_ON, printable
 from service.auditor.replay import Comparison
 from service.verification.evidence import Verdict
 
 if TYPE_CHECKING:
     from ledger.receipt import Receipt
+    from ledger.tlog_policy import Quorum
     from service.auditor.bundle import Finding
     from service.auditor.honesty import HonestyReport
 
@@ -56,7 +58,9 @@ def print_report(report: HonestyReport) -> None:
     console.print(Text(SAYS_NOTHING_ON, style="dim"))
 
 
-def print_receipt(receipt: Receipt) -> None:
+def print_receipt(
+    receipt: Receipt, *, quorum: Quorum | None = None, compared: str | None = None
+) -> None:
     """What a receipt shows and what it does not."""
     console = _console()
     console.print(
@@ -65,10 +69,21 @@ def print_receipt(receipt: Receipt) -> None:
             "that the log signed."
         )
     )
+    if quorum is not None:
+        console.print(Text(f"Witnesses: {printable(str(quorum))}."))
+    elif receipt.state == WITNESSED:
+        console.print(Text("It says `witnessed`; that was not checked: give --witness-policy."))
+    if compared is not None:
+        console.print(Text(f"One history: this checkpoint and that of {printable(compared)}."))
+    unseen = (
+        "Another tree, shown to somebody else, would have needed these witnesses too."
+        if quorum is not None and quorum.asked
+        else "Nothing on whether the log shows somebody else another tree."
+    )
     console.print(
         Text(
             "Nothing on who may sign such an entry or whether the model computed it: audit the "
-            "export for that. Nothing on whether the log shows somebody else another tree.",
+            f"export for that. {unseen}",
             style="dim",
         )
     )
