@@ -1,4 +1,4 @@
-"""A log, new for every test."""
+"""A log, new for every test, on each database."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from logs import create_log
 
 
 @pytest.fixture
-def log(tmp_path):
-    made = create_log(tmp_path / "log")
+def log(tmp_path, database):
+    made = create_log(tmp_path / "log", database)
     yield made
     made.engine.dispose()

@@ -6,6 +6,7 @@ import pytest
 
 from ledger import writing
 from ledger.commit import QUEUE_MAX, GroupCommit
+from ledger.dialect import run as run_sql
 from ledger.errors import (
     DuplicateKeyConflict,
     LedgerError,
@@ -19,7 +20,7 @@ from ledger.merkle import verify_consistency, verify_inclusion
 from ledger.note import open_checkpoint
 from ledger.receipt import verify_receipt
 from ledger.record import parse_entry
-from logs import LOG_KEY, ROLES, key_of, open_log, refusal
+from logs import LOG_KEY, ROLES, drop_guard, key_of, open_log, refusal
 
 FIRST = len(ROLES)  # entries of a new log: its keys
 PRODUCER = key_of(Role.PRODUCER)
@@ -172,7 +173,7 @@ def test_a_full_queue_refuses_at_once():
 STEPS = (
     "read_head",
     "_insert",
-    "_insert_beside",
+    "insert_beside",
     "_read_back",
     "paths_for_batch",
     "_insert_full_tiles",
@@ -229,11 +230,11 @@ def test_a_bit_that_flips_before_signing_is_noticed(log, monkeypatch):
 
     def rot(connection, fresh):
         original(connection, fresh)
-        connection.exec_driver_sql("DROP TRIGGER ledger_entry_no_update")
-        connection.exec_driver_sql(
-            "UPDATE ledger_entry SET entry = CAST(replace(CAST(entry AS TEXT), 'number', 'bumber')"
-            " AS BLOB) WHERE leaf_index = ?",
-            (fresh[0].index,),
+        drop_guard(connection, "ledger_entry", "update")
+        run_sql(
+            connection,
+            "UPDATE ledger_entry SET entry = ? WHERE leaf_index = ?",
+            (fresh[0].entry.replace(b"number", b"bumber"), fresh[0].index),
         )
 
     monkeypatch.setattr(writing, "_insert", rot)

@@ -4,6 +4,9 @@ import hashlib
 import os
 from dataclasses import dataclass
 
+import pytest
+
+from ledger.dialect import is_sqlite
 from ledger.keys import Role, SigningKey
 from ledger.log import Ledger
 from ledger.merkle import leaf_hash
@@ -16,6 +19,9 @@ ORIGIN = "test.example/log"
 TIME = "2026-11-25T03:20:00.123Z"
 DIGEST = "sha256:" + "0" * 64
 LOG_KEY = SigningKey(bytes(range(32)))
+# On a test that is about SQLite itself: its pragmas, its file, its limits.
+only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+only_postgres = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 ROLES = (Role.OPERATOR, Role.PRODUCER, Role.OUTCOME_SOURCE, Role.REPORTER)
 
 
@@ -36,6 +42,12 @@ def refusal(n=0, *, key=None, digest=None):
     )
 
 
+def drop_guard(connection, table, act):
+    """Take away the trigger that forbids an act, to do what it forbids."""
+    where = "" if is_sqlite(connection) else f" ON {table}"
+    connection.exec_driver_sql(f"DROP TRIGGER {table}_no_{act}{where}")
+
+
 @dataclass
 class Log:
     """A ledger with everything beside it."""
@@ -49,6 +61,10 @@ class Log:
         return self.ledger.append(refusal(n, **kwargs), key_of(Role.PRODUCER))
 
     def predict(self, rows, subject="sub_1"):
+        """Append a prediction of some rows."""
+        return self.ledger.append(self.prediction(rows, subject), key_of(Role.PRODUCER))
+
+    def prediction(self, rows, subject="sub_1"):
         """A prediction of some rows of one input and one output each, with openings."""
         objects, openings = [], []
         for place, value in enumerate(rows):
@@ -70,7 +86,7 @@ class Log:
         leaves = [row_bytes(item) for item in objects]
         many = len(rows) > 1
         data |= {"rows_root": RowTree(leaves).root.hex()} if many else {"row": objects[0]}
-        draft = Draft(
+        return Draft(
             type="prediction",
             actor_id="tester",
             data=data,
@@ -79,7 +95,6 @@ class Log:
             rows=tuple(leaves) if many else (),
             openings=tuple(openings),
         )
-        return self.ledger.append(draft, key_of(Role.PRODUCER))
 
     def seal(self, first):
         """Seal everything from a leaf on."""
@@ -122,10 +137,18 @@ def introduction(role):
     )
 
 
+def _address(directory, url):
+    """Where a directory's log is; told once, it is remembered there."""
+    told = directory / "database.url"
+    if url:
+        told.write_text(url)
+    return told.read_text() if told.exists() else f"sqlite:///{directory / 'log.db'}"
+
+
 def create_log(directory, url=None):
-    """A new log whose keys are introduced: 4 entries."""
+    """A new log whose keys are introduced: 4 entries. `url`: where, unless in SQLite's own file."""
     directory.mkdir(exist_ok=True)
-    engine = open_engine(url or f"sqlite:///{directory / 'log.db'}")
+    engine = open_engine(_address(directory, url))
     create_schema(engine)
     ledger = Ledger.create(engine, origin=ORIGIN, log_key=LOG_KEY, data_dir=directory)
     for role in ROLES:
@@ -134,7 +157,8 @@ def create_log(directory, url=None):
 
 
 def open_log(directory, url=None):
-    """The log again, as another process or a restart sees it."""
-    engine = open_engine(url or f"sqlite:///{directory / 'log.db'}")
+    """The log again, as another process, host or a restart sees it."""
+    directory.mkdir(exist_ok=True)
+    engine = open_engine(_address(directory, url))
     ledger = Ledger.open(engine, origin=ORIGIN, log_key=LOG_KEY, data_dir=directory)
     return Log(directory, engine, ledger, Vault(b"k" * 32, engine))

@@ -15,13 +15,17 @@ import signal
 import subprocess
 import tempfile
 import time
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 OLDEST = 15
 START_S = 30
+_OPENED = weakref.WeakSet()
 _PDEATHSIG = 1  # prctl: signal when the parent is gone, however it went
 
 
@@ -55,6 +59,19 @@ def _user():
     raise LookupError(message)
 
 
+@event.listens_for(Pool, "connect")
+def _remember(connection, _):
+    if isinstance(connection, psycopg.Connection):
+        _OPENED.add(connection)
+
+
+def _close_all(database):
+    """Close what a test left in the pools of its engines; psycopg would warn of each."""
+    for connection in list(_OPENED):
+        if not connection.closed and connection.info.dbname == database:
+            connection.close()
+
+
 def _die_with_parent():
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGQUIT)
 
@@ -70,19 +87,20 @@ class Server:
         if self._as_user:
             os.chown(self.directory, self._as_user["user"], self._as_user["group"])
         self._run("initdb", "-D", "data", "-U", "assay", "-A", "trust", "-E", "UTF8", "--no-sync")
-        self._process = subprocess.Popen(
-            [
-                self._programs / "postgres",
-                *("-D", self.directory / "data", "-k", self.directory, "-h", ""),
-                *("-c", "max_connections=200", "-c", "shared_buffers=32MB"),
-                *("-c", "autovacuum=off", "-c", "logging_collector=off"),
-            ],
-            cwd=self.directory,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.directory / "log").open("wb"),
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, nothing locked
-            **self._as_user,
-        )
+        with (self.directory / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    self._programs / "postgres",
+                    *("-D", self.directory / "data", "-k", self.directory, "-h", ""),
+                    *("-c", "max_connections=200", "-c", "shared_buffers=32MB"),
+                    *("-c", "autovacuum=off", "-c", "logging_collector=off"),
+                ],
+                cwd=self.directory,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, nothing locked
+                **self._as_user,
+            )
         deadline = time.monotonic() + START_S
         while True:
             try:
@@ -127,4 +145,5 @@ class Server:
         try:
             yield self.url(name)
         finally:
+            _close_all(name)
             self.admin(f"DROP DATABASE {name} WITH (FORCE)")
