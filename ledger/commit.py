@@ -5,7 +5,8 @@ queued, writes it in one transaction, wakes those it served, and hands the lead 
 waiting caller, if any. While a leader writes, the next batch gathers by itself.
 
 No wake-up can be lost: a caller is queued, and a leader retires or names a successor, under the
-same mutex; and each caller waits on an event of its own. A stress test holds this.
+same mutex; and each caller waits on an event of its own. A caller that is interrupted while it
+waits leaves the queue, and hands on the lead if it was just given it. A stress test holds this.
 
 This file knows nothing of entries or databases.
 """
@@ -74,10 +75,14 @@ class GroupCommit(Generic[I, R]):
             self._waiting += len(items)
             if not self._led:
                 self._led = group.leads = True
-        if not group.leads:
-            group.woken.wait()
-        if group.leads:
-            self._lead()
+        try:
+            if not group.leads:
+                group.woken.wait()
+            if group.leads:
+                self._lead()
+        except BaseException:
+            self._abandon(group)
+            raise
         if group.error is not None:
             raise group.error
         return group.results
@@ -115,9 +120,23 @@ class GroupCommit(Generic[I, R]):
 
     def _step_down(self) -> None:
         with self._mutex:
-            if self._queue:
-                successor = self._queue[0]
-                successor.leads = True
-                successor.woken.set()
-            else:
-                self._led = False
+            self._hand_on()
+
+    def _abandon(self, group: Group[I, R]) -> None:
+        """Take back a group whose caller was interrupted; one already taken is being written."""
+        with self._mutex:
+            if group not in self._queue:
+                return
+            self._queue.remove(group)
+            self._waiting -= len(group.items)
+            if group.leads:
+                self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Name the longest waiting caller the leader. The mutex is held."""
+        if self._queue:
+            successor = self._queue[0]
+            successor.leads = True
+            successor.woken.set()
+        else:
+            self._led = False

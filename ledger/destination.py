@@ -7,12 +7,16 @@ it; a destination answers for one file at a time: whole or not there. This file 
 
 from __future__ import annotations
 
+import fcntl
 import os
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from ledger.layout import DirectorySource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -40,9 +44,32 @@ class DirectoryDestination:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._holder: int | None = None  # the thread that holds the directory
 
     def __str__(self) -> str:
         return str(self._directory)
+
+    @contextmanager
+    def held(self) -> Iterator[Path]:
+        """Keep other exports out of the directory, of this process or another; waits for them.
+
+        `export` holds it while it writes. Whoever reads the directory afterwards, and minds its
+        files changing underfoot, holds it around both. The lock is on the directory itself.
+        """
+        if self._holder == threading.get_ident():
+            yield self._directory
+            return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._holder = threading.get_ident()
+            try:
+                yield self._directory
+            finally:
+                self._holder = None
+        finally:
+            os.close(descriptor)
 
     def names(self) -> set[str]:
         """Every file below the directory; none when it is not there."""

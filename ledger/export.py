@@ -10,6 +10,7 @@ The caller says which blobs go along and how to read them; this file knows nothi
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,10 +53,22 @@ def export(
 ) -> int:
     """Write or refresh the export of the log as it stands; returns its tree size.
 
-    Without a vault the openings are withheld and the index says so. Raises LedgerInconsistent when
-    the place holds another log's export or a longer one, and changes nothing then.
+    Without a vault the openings are withheld and the index says so. Two exports into one directory
+    take turns; elsewhere the caller sees to that. Raises LedgerInconsistent when the place holds
+    another log's export or a longer one, and changes nothing then.
     """
     where = DirectoryDestination(destination) if isinstance(destination, Path) else destination
+    with where.held() if isinstance(where, DirectoryDestination) else nullcontext():
+        return _export(ledger, where, vault, blobs, progress)
+
+
+def _export(
+    ledger: Ledger,
+    where: Destination,
+    vault: Vault | None,
+    blobs: tuple[Sequence[str], Callable[[str], bytes]],
+    progress: Progress | None,
+) -> int:
     note = ledger.checkpoint()
     size = open_checkpoint(note, ledger.vkey).size
     _refuse_foreign(where, ledger.origin, size)

@@ -1,11 +1,14 @@
 """Export: what the auditor gets. Every size verifies; every changed byte or file is found."""
 
 import random
+import threading
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger.destination import DirectoryDestination
 from ledger.errors import LedgerInconsistent
 from ledger.export import export
 from ledger.keys import Role
@@ -189,3 +192,46 @@ def test_keys_of_the_log_are_told(exported):
     log, files = exported
     found = verify_export(Memory(files), log.ledger.vkey)
     assert {key.role for key in found.keys.values()} == set(ROLES)
+
+
+def test_exports_into_one_directory_take_turns(log, tmp_path):
+    """A server makes one for a download while a report makes one for itself."""
+    grow(log, 30)
+    failed, ends = [], time.monotonic() + 1.5
+
+    def keep_exporting():
+        while time.monotonic() < ends:
+            try:
+                export(log.ledger, tmp_path / "x", vault=log.vault)
+            except Exception as error:  # noqa: BLE001 - any would be the finding
+                failed.append(error)
+
+    def keep_growing():
+        while time.monotonic() < ends:
+            log.predict(["a", "b"])
+
+    works = (keep_exporting, keep_exporting, keep_exporting, keep_growing)
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    assert findings(log, tmp_path / "x").findings == ()
+
+
+def test_a_reader_can_keep_the_directory_as_it_was_exported(log, tmp_path):
+    grow(log, 20)
+    place = DirectoryDestination(tmp_path / "x")
+    other = threading.Thread(
+        target=export, args=(log.ledger, tmp_path / "x"), kwargs={"vault": None}
+    )
+    with place.held() as directory:
+        size = export(log.ledger, place, vault=log.vault)
+        log.predict(["a"])
+        other.start()
+        other.join(0.3)
+        assert other.is_alive()
+        assert findings(log, directory).tree_size == size
+    other.join(30)
+    assert findings(log, tmp_path / "x").tree_size == size + 1
