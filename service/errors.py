@@ -207,7 +207,7 @@ def install(app: Flask) -> None:
         known = translate(error)
         if known is None:
             known = ServiceError(500, "internal", "an unforeseen error; nothing was answered")
-            _log("unforeseen error", error, known.code, where=_places(error))
+            _log("unforeseen error", error, known.code)
         elif known.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log("not answered", error, known.code)
         return problem(known)
@@ -216,15 +216,20 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, handle_any)
 
 
-def _log(event: str, error: Exception, code: str, **more: object) -> None:
-    route = request.url_rule.rule if request.url_rule else "unknown"
-    cause = str(error) if isinstance(error, ledger_errors.LedgerError) else None  # holds no values
-    structlog.get_logger("http").error(
-        event, route=route, error=type(error).__name__, code=code, cause=cause, **more
-    )
+def log_facts(error: Exception) -> dict[str, object]:
+    """What a log may hold of an error: its type, its places, its text if one of ours wrote it.
 
-
-def _places(error: Exception) -> list[str]:
-    """Where it happened, outermost first: file, line and function."""
+    Other texts repeat values: a statement's parameters, a number that could not be read.
+    """
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES_SHOWN:]
-    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    ours = isinstance(error, ledger_errors.LedgerError | model_errors.ModelError | MonitoringError)
+    return {
+        "error": type(error).__name__,
+        "cause": str(error) if ours or isinstance(error, ServiceError) else None,
+        "where": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+
+
+def _log(event: str, error: Exception, code: str) -> None:
+    route = request.url_rule.rule if request.url_rule else "unknown"
+    structlog.get_logger("http").error(event, route=route, code=code, **log_facts(error))

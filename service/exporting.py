@@ -1,16 +1,24 @@
-"""The static bundle of this house: the log, and what replay needs, for an entitled auditor."""
+"""The static bundle of this house: the log, and what replay needs, for an entitled auditor.
+
+One export of a house is written at a time. Its own directory, `<data_dir>/export`, is refreshed by
+reports and downloads alike, so whoever reads it does so in `exported`, or takes a copy there: an
+audit of files that another export is replacing would accuse the log of what is not so.
+"""
 
 from __future__ import annotations
 
-import io
 import tarfile
-from typing import TYPE_CHECKING, TypeVar
+import tempfile
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from ledger.export import export
 from ledger.record import parse_entry
+from models.errors import ModelError
+from service.locks import EXPORT, held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ledger.destination import Destination
@@ -26,9 +34,10 @@ def referenced_blobs(assembly: Assembly) -> list[str]:
     found: set[str] = set()
     for stored in assembly.ledger.entries(type="model.published"):
         data = parse_entry(stored.entry).body["data"]
-        manifest = assembly.inventory.manifest(data["model_digest"])
         found |= {data["model_digest"], data["provenance_digest"]}
-        found |= {output.artifact for output in manifest.outputs}
+        if _intact(assembly, data["model_digest"]):
+            manifest = assembly.inventory.manifest(data["model_digest"])
+            found |= {output.artifact for output in manifest.outputs}
     for stored in assembly.ledger.entries(type="prediction"):
         found.add(parse_entry(stored.entry).body["data"]["environment_digest"])
     for stored in assembly.ledger.entries(type="report"):
@@ -50,25 +59,72 @@ def export_house(
 
     Openings show every recorded input: leave them out of whatever strangers can read.
     """
-    export(
-        assembly.ledger,
-        destination,
-        vault=assembly.vault if openings else None,
-        blobs=(referenced_blobs(assembly), assembly.blobs.get),
-        progress=progress,
-    )
+    with held(assembly.settings, EXPORT):
+        _write(assembly, destination, progress, openings=openings)
     return destination
 
 
-def tar_stream(directory: Path) -> Iterator[bytes]:
-    """The directory as a tar, a piece at a time; `checkpoint` is the last member."""
-    buffer = io.BytesIO()
-    paths = sorted(p for p in directory.rglob("*") if p.is_file() and p.name != "checkpoint")
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+@contextmanager
+def exported(assembly: Assembly) -> Iterator[Path]:
+    """The house's own export, refreshed; nobody else touches it while the block runs."""
+    directory = assembly.settings.data_dir / "export"
+    with held(assembly.settings, EXPORT):
+        _write(assembly, directory, None, openings=True)
+        yield directory
+
+
+def _write(
+    assembly: Assembly,
+    destination: Path | Destination,
+    progress: Callable[[int, int], None] | None,
+    *,
+    openings: bool,
+) -> None:
+    def write(digests: Sequence[str]) -> None:
+        export(
+            assembly.ledger,
+            destination,
+            vault=assembly.vault if openings else None,
+            blobs=(digests, assembly.blobs.get),
+            progress=progress,
+        )
+
+    digests = referenced_blobs(assembly)
+    try:
+        write(digests)
+    except ModelError:
+        # A file of the house rotted. The log goes out all the same: an audit says what is missing.
+        write([digest for digest in digests if _intact(assembly, digest)])
+
+
+def _intact(assembly: Assembly, digest: str) -> bool:
+    try:
+        assembly.blobs.get(digest)
+    except ModelError:
+        return False
+    return True
+
+
+def export_tar(assembly: Assembly) -> IO[bytes]:
+    """The house's own export as a tar in a nameless file, read from its start.
+
+    A copy, so that a slow reader holds up nobody and gets one state of the log. `checkpoint` is its
+    last member.
+    """
+    file = tempfile.TemporaryFile(dir=assembly.settings.data_dir)  # noqa: SIM115 - the reader closes it
+    with (
+        exported(assembly) as directory,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        paths = sorted(p for p in directory.rglob("*") if p.is_file() and p.name != "checkpoint")
         for path in [*paths, directory / "checkpoint"]:
             tar.add(path, arcname=str(path.relative_to(directory)), recursive=False)
-            if buffer.tell() >= CHUNK:
-                yield buffer.getvalue()
-                buffer.seek(0)
-                buffer.truncate()
-    yield buffer.getvalue()
+    file.seek(0)
+    return file
+
+
+def pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """The file, a piece at a time; closed at the end."""
+    with file:
+        while piece := file.read(CHUNK):
+            yield piece

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ledger.canonical import canonical_bytes
 from ledger.keys import Role
 from ledger.record import Draft
-from service.exporting import export_house
+from service.exporting import exported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,8 @@ def issue_honesty(assembly: Assembly, *, actor_id: str) -> Appended:
     """Append an honesty report about the log as exported now."""
     from service.cli.audit import audit_directory  # noqa: PLC0415 - loads replay engines
 
-    directory = export_house(assembly, assembly.settings.data_dir / "export")
-    report = audit_directory(directory, assembly.ledger.vkey)
+    with exported(assembly) as directory:
+        report = audit_directory(directory, assembly.ledger.vkey)
     body = report.to_json()
     digest = assembly.blobs.put(canonical_bytes(body))
     draft = Draft(

@@ -21,8 +21,10 @@ from apscheduler.triggers.interval import IntervalTrigger
 from service.clock import utc_ms
 from service.correctness import issue_correctness
 from service.drift import measure_drift
+from service.errors import log_facts
 from service.honesty import issue_honesty
 from service.locks import lease
+from service.logs import configure
 from service.sealing import seal
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
 
 def run_scheduler(house: Assembly) -> None:
     """Keep time until SIGTERM or Ctrl-C. Refuses when another scheduler holds the house."""
+    configure()
     with lease(house.settings):
         scheduler = _scheduler()
         for name, trigger in triggers(house.settings).items():
@@ -146,7 +149,7 @@ def _logged(house: Assembly, name: str) -> Callable[[], None]:
             result = JOBS[name](house)
             if result:
                 log.info("job done", job=name, result=result)
-        except Exception:
-            log.exception("job failed", job=name)
+        except Exception as error:  # noqa: BLE001 - the next run may do better
+            log.error("job failed", job=name, **log_facts(error))  # noqa: TRY400 - no texts of others
 
     return run

@@ -74,6 +74,11 @@ def prediction_json(
     }
 
 
+def maker_of(assembly: Assembly, leaf: int) -> str:
+    """The caller on whose behalf an entry was made."""
+    return str(parse_entry(assembly.ledger.entry(leaf).entry).body["actor_id"])
+
+
 def latest_outcome(assembly: Assembly, row_id: str) -> dict[str, Any] | None:
     """The newest outcome of one predicted row; older ones stay in the log."""
     found = list(assembly.ledger.entries(type="outcome", ref=row_id))

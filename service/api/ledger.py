@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, jsonify, stream_with_context
+from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from ledger.merkle import leaf_hash
@@ -29,13 +29,13 @@ from service.api.schemas import (
 )
 from service.auth import Scope
 from service.errors import FieldRefused, Missing
-from service.exporting import export_house, tar_stream
+from service.exporting import export_tar, pieces
 
 if TYPE_CHECKING:
     from ledger.log import StoredEntry
 
 SEALS_SHOWN = 10
-IMMUTABLE = "public, max-age=31536000, immutable"
+IMMUTABLE = "private, max-age=31536000, immutable"  # never for a cache that asks no key
 
 api = APIBlueprint(
     "ledger",
@@ -179,11 +179,7 @@ def entry(path: LeafPath) -> Response:
 def export() -> Response:
     """Tiles, entries, rows, openings, blobs: unpack, then `assay audit DIR --key VKEY`."""
     here = assembly()
-    directory = export_house(here, here.settings.data_dir / "export")
-    response = Response(
-        stream_with_context(tar_stream(directory)),
-        content_type="application/x-tar",
-    )
+    response = Response(pieces(export_tar(here)), content_type="application/x-tar")
     response.headers["Content-Disposition"] = 'attachment; filename="assay-export.tar"'
     return response
 

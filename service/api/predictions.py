@@ -14,9 +14,11 @@ from service.api.schemas import (
     Receipt,
 )
 from service.auth import Scope
-from service.errors import FieldRefused
+from service.errors import FieldRefused, ServiceError
 from service.predict import Ask, predict, scoped_key
-from service.views import parse_id, prediction_json
+from service.views import maker_of, parse_id, prediction_json
+
+READ_ALL = frozenset({Scope.AUDITOR, Scope.RISK})
 
 api = APIBlueprint(
     "predictions",
@@ -63,11 +65,15 @@ def create(header: IdempotencyHeader, body: PredictionRequest) -> Response:
 def read(path: PredictionPath) -> Response:
     """The recorded prediction, whole (leaf) or one row (leaf.row).
 
-    Inputs are shown to the auditor's scope alone.
+    Inputs are shown to the auditor's scope alone; a trader reads what it asked for itself.
     """
+    here, reader = assembly(), caller()
     leaf, row = parse_id(path.prediction_id)
-    with_inputs = Scope.AUDITOR in caller().scopes
-    return jsonify(prediction_json(assembly(), leaf, row=row, with_inputs=with_inputs))
+    with_inputs = Scope.AUDITOR in reader.scopes
+    answer = prediction_json(here, leaf, row=row, with_inputs=with_inputs)
+    if not reader.may(READ_ALL) and maker_of(here, leaf) != reader.actor_id:
+        raise ServiceError(403, "not-yours", f"another caller asked for prediction {leaf}")
+    return jsonify(answer)
 
 
 @api.get("/<prediction_id>/receipt", summary="Fetch a receipt", responses={200: Receipt})

@@ -45,21 +45,24 @@ def list_models(data_dir: Path | None) -> None:
 def publish_reference(until: str | None, data_dir: Path | None) -> None:
     """Train the reference models on their data, publish, approve and promote them.
 
-    The same environment trains the same bytes: a second run finds the same digests.
+    The same environment trains the same bytes: a second run finds the same digests. It finishes
+    what an earlier one left undone, and leaves alone what somebody decided since.
     """
     from models.reference.training import train_all
     from service.publishing import DEVELOPER, VALIDATOR, publish_package, put_to_work
 
     house = open_house(data_dir)
-    known = {m.latest_digest for m in house.inventory.catalog(fresh=True).models()}
     for package in train_all(environment_digest=house.environment_digest, until=until):
-        digest = package.manifest.digest
-        if digest in known:
-            click.echo(f"{package.manifest.name:<26} {digest} is published already")
-            continue
-        publish_package(house, package, actor_id=DEVELOPER)
-        put_to_work(house, digest, reason="reference model", actor_id=VALIDATOR)
-        click.echo(f"{package.manifest.name:<26} {digest} published, approved, promoted")
+        name, digest = package.manifest.name, package.manifest.digest
+        history = house.inventory.catalog(fresh=True).history(name)
+        done = {e.type for e in history if e.data["model_digest"] == digest}
+        if not done:
+            publish_package(house, package, actor_id=DEVELOPER)
+        if done <= {"model.published", "model.approved"}:
+            put_to_work(house, digest, reason="reference model", actor_id=VALIDATOR)
+            click.echo(f"{name:<26} {digest} published, approved, promoted")
+        else:
+            click.echo(f"{name:<26} {digest} is published already")
 
 
 @models.command(epilog="Example: assay models approve sha256:42d4... --actor anna --reason 'MV-17'")
