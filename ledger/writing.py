@@ -6,22 +6,17 @@ read the head; answer retries; number and sign; insert; read the stored bytes ba
 is read each time and held against its signed checkpoint: a log must not sign over a head that has
 rotted. No state of the tree is kept between two commits, so there is nothing to be stale after a
 failure or after another process has written.
-
-The append lock is the head's row on PostgreSQL (`SELECT ... FOR UPDATE`), over every host. On
-SQLite it is `flock` on a file, opened per process: processes queue for it fairly, where SQLite's
-own lock starves some. No network file systems.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-from contextlib import contextmanager, nullcontext
+from collections import ChainMap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ledger.append_lock import AppendLock, RowLock
 from ledger.beside import insert_beside
-from ledger.dialect import DRIVER_ERRORS, insert, is_sqlite, run, run_many
+from ledger.dialect import DRIVER_ERRORS, insert, is_sqlite, run, run_among, run_many
 from ledger.errors import (
     DuplicateKeyConflict,
     LedgerError,
@@ -38,8 +33,7 @@ from ledger.store import truncate_wal, writer
 from ledger.tiles import TILE_HEIGHT, TILE_WIDTH, split_tile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
@@ -49,6 +43,8 @@ if TYPE_CHECKING:
     from ledger.merkle import Frontier
     from ledger.note import NoteSigner
     from ledger.record import Draft
+
+    Recorded = tuple[int, str | None]  # a leaf index, and the digest of the request behind it
 
 WAL_EVERY: Final = 16  # commits between two WAL checkpoints: no measurable cost, bounded file
 
@@ -149,6 +145,8 @@ class Writer:
         failed here, before anything is written.
         """
         found = _Sorted([], {}, {})
+        keys = [item.draft.idempotency_key for group in groups for item in group.items]
+        recorded = find_recorded(connection, [key for key in keys if key is not None])
         promised: dict[str, tuple[str | None, _New]] = {}  # idempotency keys of this batch
         for group in groups:
             mine = _Sorted([], {}, {})
@@ -156,7 +154,7 @@ class Writer:
             try:
                 for item in group.items:
                     _check_parents(item.draft, size)
-                    twin = _find_twin(connection, item, {**promised, **taken})
+                    twin = _find_twin(connection, item, recorded, ChainMap(taken, promised))
                     if isinstance(twin, Appended):
                         mine.known[id(item)] = twin
                     elif twin is not None:
@@ -185,12 +183,13 @@ class Writer:
         _insert(connection, fresh)
         insert_beside(connection, [(new.index, new.prepared.draft) for new in fresh])
         leaves = [new.leaf for new in fresh]
-        _read_back(connection, old_size, leaves)
+        _read_back(connection, old_size, fresh)
         paths = paths_for_batch(frontier, leaves)
         frontier.extend(leaves)
         _insert_full_tiles(connection, old_size, frontier.size)
         checkpoint = Checkpoint(self._signer.name, frontier.size, frontier.root())
         note = sign_checkpoint(checkpoint, self._signer)
+        self._head.signed(note, checkpoint)
         write_head(connection, frontier, note)
         answers = {}
         for new, path in zip(fresh, paths, strict=True):
@@ -229,35 +228,6 @@ class Writer:
         truncate_wal(self._engine)
 
 
-class AppendLock:
-    """Who may append: one process at a time. Opened after a fork, since descriptors share locks."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
-        self._owner = -1
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock; it ends with the process whatever happens."""
-        if self._owner != os.getpid():
-            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._owner = os.getpid()
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-
-
-class RowLock:
-    """Nothing to do before the transaction: it begins by locking the head's row."""
-
-    def held(self) -> AbstractContextManager[None]:
-        """Hold nothing."""
-        return nullcontext()
-
-
 # --- pieces of the transaction ---------------------------------------------------------------
 
 
@@ -282,18 +252,36 @@ def _check_parents(draft: Draft, size: int) -> None:
 
 
 def _find_twin(
-    connection: Connection, item: Prepared, promised: dict[str, tuple[str | None, _New]]
+    connection: Connection,
+    item: Prepared,
+    recorded: dict[str, Recorded],
+    promised: Mapping[str, tuple[str | None, _New]],
 ) -> _New | Appended | None:
     """What is under an item's idempotency key already, in this batch or in the log."""
     key, digest = item.draft.idempotency_key, item.draft.request_digest
     if key is None:
         return None
+    if key in recorded:
+        return _recorded_as(connection, key, digest, recorded[key])
     if key not in promised:
-        return find_duplicate(connection, key, digest)
+        return None
     expected, new = promised[key]
     if expected != digest:
         raise DuplicateKeyConflict(key)
     return new
+
+
+def find_recorded(connection: Connection, keys: Sequence[str]) -> dict[str, Recorded]:
+    """Which of these idempotency keys the log has: leaf index and request digest of each."""
+    if not keys:
+        return {}
+    rows = run_among(
+        connection,
+        "SELECT idempotency_key, leaf_index, request_digest FROM ledger_entry "
+        "WHERE idempotency_key",
+        keys,
+    )
+    return {key: (leaf, digest) for key, leaf, digest in rows}
 
 
 def find_duplicate(connection: Connection, key: str, digest: str | None) -> Appended | None:
@@ -301,16 +289,15 @@ def find_duplicate(connection: Connection, key: str, digest: str | None) -> Appe
 
     Raises DuplicateKeyConflict when another request used the key.
     """
-    row = run(
-        connection,
-        "SELECT leaf_index, request_digest FROM ledger_entry WHERE idempotency_key = ?",
-        (key,),
-    ).first()
-    if row is None:
-        return None
-    if row.request_digest != digest:
-        raise DuplicateKeyConflict(key, row.leaf_index)
-    return Appended(row.leaf_index, first_receipt(connection, row.leaf_index), repeated=True)
+    found = find_recorded(connection, [key]).get(key)
+    return None if found is None else _recorded_as(connection, key, digest, found)
+
+
+def _recorded_as(connection: Connection, key: str, digest: str | None, found: Recorded) -> Appended:
+    leaf, recorded_digest = found
+    if recorded_digest != digest:
+        raise DuplicateKeyConflict(key, leaf)
+    return Appended(leaf, first_receipt(connection, leaf), repeated=True)
 
 
 def _insert(connection: Connection, fresh: Sequence[_New]) -> None:
@@ -332,20 +319,35 @@ def _insert(connection: Connection, fresh: Sequence[_New]) -> None:
     )
 
 
-def _read_back(connection: Connection, first: int, leaves: Sequence[bytes]) -> None:
-    """Hash what the database now holds; what was signed must be what is stored."""
+def _read_back(connection: Connection, first: int, fresh: Sequence[_New]) -> None:
+    """Hash what the database now holds; what was signed must be what is stored.
+
+    Leaf hashes are held against the entries too, since tiles are made of them, and so are rows,
+    since an entry commits to them.
+    """
     stored = run(
         connection,
-        "SELECT leaf_index, entry FROM ledger_entry WHERE leaf_index >= ? ORDER BY leaf_index",
+        "SELECT leaf_index, entry, leaf_hash FROM ledger_entry WHERE leaf_index >= ? "
+        "ORDER BY leaf_index",
         (first,),
     ).all()
-    if len(stored) != len(leaves):
-        raise LedgerInconsistent("entries stored", expected=len(leaves), got=len(stored))
-    for place, (row, leaf) in enumerate(zip(stored, leaves, strict=True), start=first):
-        if row.leaf_index != place or leaf_hash(row.entry) != leaf:
+    if len(stored) != len(fresh):
+        raise LedgerInconsistent("entries stored", expected=len(fresh), got=len(stored))
+    for row, new in zip(stored, fresh, strict=True):
+        got = leaf_hash(row.entry)
+        if row.leaf_index != new.index or not new.leaf == got == row.leaf_hash:
             raise LedgerInconsistent(
-                f"entry {place} as stored", expected=leaf.hex(), got=leaf_hash(row.entry).hex()
+                f"entry {new.index} as stored", expected=new.leaf.hex(), got=got.hex()
             )
+    rows = [row for new in fresh for row in new.prepared.draft.rows]
+    if rows:
+        found = run(
+            connection,
+            "SELECT row FROM ledger_row WHERE leaf_index >= ? ORDER BY leaf_index, row_index",
+            (first,),
+        )
+        if [bytes(row[0]) for row in found] != rows:
+            raise LedgerInconsistent(f"rows stored from entry {first} on")
 
 
 def _insert_full_tiles(connection: Connection, old_size: int, new_size: int) -> None:

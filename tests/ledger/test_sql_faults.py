@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ledger.errors import LedgerUnavailable
+from ledger.errors import LedgerInconsistent, LedgerUnavailable
 from ledger.export import export
 from ledger.keys import Role
 from ledger.layout import DirectorySource
@@ -147,6 +147,39 @@ def test_a_commit_whose_answer_is_lost_is_found_by_its_key(filled):
     again = log.refuse(7, key="lost")
     assert (again.index, again.repeated) == (size, True)
     verify_receipt(again.receipt, log.ledger.vkey)
+    assert verified(log)
+
+
+@pytest.mark.parametrize(
+    ("table", "rot", "told"),
+    [
+        (
+            "ledger_entry",
+            "entry = CAST(entry || ' ' AS BLOB) WHERE leaf_index = (SELECT max(leaf_index) FROM ledger_entry)",
+            "as stored",
+        ),
+        ("ledger_entry", "leaf_hash = zeroblob(32) WHERE leaf_index = 254", "entry 254 as stored"),
+        ("ledger_row", "row = x'7b7d' WHERE row_index = 1", "rows stored"),
+    ],
+    ids=["an entry", "a leaf hash", "a row"],
+)
+def test_what_rots_on_its_way_to_the_disk_is_not_signed(filled, monkeypatch, table, rot, told):
+    from ledger import writing
+
+    log, size = filled, filled.ledger.size
+    original = writing._read_back
+
+    def rotten(connection, first, fresh):
+        connection.exec_driver_sql(f"DROP TRIGGER {table}_no_update")
+        connection.exec_driver_sql(f"UPDATE {table} SET {rot}")
+        original(connection, first, fresh)
+
+    with monkeypatch.context() as rotting:
+        rotting.setattr(writing, "_read_back", rotten)
+        with pytest.raises(LedgerInconsistent, match=told):
+            log.ledger.append_many(batch(log))
+    assert log.ledger.size == size
+    log.ledger.append_many(batch(log))
     assert verified(log)
 
 
