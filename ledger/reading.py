@@ -60,6 +60,10 @@ class SignedHead:
         self._note = ""  # the last note whose signature was checked: its text decides, so it keeps
         self._opened: Checkpoint | None = None
 
+    def signed(self, note: str, checkpoint: Checkpoint) -> None:
+        """Be told of a note just signed, so that its signature need not be checked once more."""
+        self._note, self._opened = note, checkpoint
+
     def check(self, connection: Connection, frontier: Frontier) -> None:
         """Raise LedgerInconsistent unless the log signed exactly this root at this size."""
         try:
