@@ -67,7 +67,7 @@ def told(tmp_path_factory):
         put_to_work(house, digest, reason="reference model", actor_id=VALIDATOR)
         digests[package.manifest.name] = digest
     api = Api(house)
-    variables = {"URL": ADDRESS, "DIGEST": digests[BASELINE_NAME]}
+    variables = {"URL": ADDRESS, "DIGEST": digests[BASELINE_NAME], "NOW": house.now()}
     variables |= {scope.upper(): getattr(api, scope).key for scope in SCOPES}
     client = api.app.test_client()
     answers = [(line, shown, call(client, line, variables)) for line, shown in commands()]
