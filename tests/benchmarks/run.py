@@ -11,8 +11,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import harness
 import ledger_rates
+import serving_rates
 
-AREAS = {"ledger": ledger_rates.rows}
+AREAS = {"ledger": ledger_rates.rows, "serving": serving_rates.rows}
 
 
 def main(arguments):
