@@ -30,7 +30,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import SQLModel
 
-from ledger.dialect import POSTGRES, SQLITE, guards, is_sqlite, sqlite
+from ledger.dialect import POSTGRES, SQLITE, guards, is_sqlite, run, sqlite
 from ledger.errors import LedgerInconsistent, LedgerUnavailable
 from ledger.tables import GUARDED, TABLES
 
@@ -132,12 +132,20 @@ def writer(engine: Engine) -> Engine:
 
 
 def check_exists(engine: Engine) -> None:
-    """Refuse a database without the ledger's tables; the driver would make an empty file of it."""
+    """Refuse a database without a log; the driver would make an empty file of it."""
     name = engine.url.database
     if is_sqlite(engine) and not (name and Path(name).is_file()):
         raise LedgerInconsistent(f"there is no database at {name}")
-    if not inspect(engine).has_table("ledger_head"):
+    if not holds_log(engine):
         raise LedgerInconsistent(f"the database {name} holds no log")
+
+
+def holds_log(engine: Engine) -> bool:
+    """Whether a log was created here. On SQLite, asking makes the file when there is none."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("ledger_head"):
+            return False
+        return run(connection, "SELECT count(*) FROM ledger_head").scalar() == 1
 
 
 def create_schema(engine: Engine) -> None:

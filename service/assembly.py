@@ -9,21 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlmodel import SQLModel
-
 from ledger.keys import Role
 from ledger.log import Ledger
-from ledger.store import create_schema, open_engine, writer
+from ledger.store import check_exists, holds_log, open_engine
 from ledger.vault import Vault
 from models.hub.store import BlobStore
-from service import signers
+from service import schema, signers
 from service.auth import KeyRing
 from service.clock import system_clock, utc_ms
 from service.cosigning import Cosigning, receipt_of
 from service.environment import environment_blob
 from service.errors import NotInitialised, ServiceError
 from service.inventory import Inventory
-from service.tables import ApiKey, SignInLink
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from service.signers import Signers
 
 DEFAULT_ORIGIN: Final = "assay.example/ledger"
-_TABLES = [SQLModel.metadata.tables[t.__tablename__] for t in (ApiKey, SignInLink)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +70,8 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
             f"assay status --data-dir {settings.data_dir}",
         )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    engine = _new_database(settings)
     keys = signers.create(settings.keys_dir)
-    engine = open_engine(settings.url)
-    create_schema(engine)
-    SQLModel.metadata.create_all(writer(engine), tables=_TABLES)
     ledger = Ledger.create(
         engine,
         origin=settings.origin or DEFAULT_ORIGIN,
@@ -100,12 +94,18 @@ def assemble(settings: Settings, clock: Clock = system_clock) -> Assembly:
         raise NotInitialised(str(settings.data_dir))
     keys = signers.load(settings.keys_dir)
     engine = open_engine(settings.url)
-    ledger = Ledger.open(
-        engine,
-        origin=settings.origin or _name_of(settings),
-        log_key=keys.log,
-        data_dir=settings.data_dir,
-    )
+    try:
+        check_exists(engine)
+        schema.check(engine)
+        ledger = Ledger.open(
+            engine,
+            origin=settings.origin or _name_of(settings),
+            log_key=keys.log,
+            data_dir=settings.data_dir,
+        )
+    except BaseException:
+        engine.dispose()
+        raise
     blobs = BlobStore(settings.blobs_dir)
     environment_digest = blobs.put(environment_blob())
     inventory = Inventory(ledger, blobs, producer=keys[Role.PRODUCER], clock=clock)
@@ -122,6 +122,21 @@ def assemble(settings: Settings, clock: Clock = system_clock) -> Assembly:
         environment_digest=environment_digest,
         cosigning=Cosigning.of(settings.witness_policy, ledger, engine),
     )
+
+
+def _new_database(settings: Settings) -> Engine:
+    """An engine on a database with the schema and no log; refuses one that holds a log."""
+    engine = open_engine(settings.url)
+    if holds_log(engine):
+        engine.dispose()
+        raise ServiceError(
+            409,
+            "already-initialised",
+            "the database holds a house already; on another host of the same house copy keys/, "
+            "log.vkey and blobs/ from the first instead of making new ones",
+        )
+    schema.migrate(engine)
+    return engine
 
 
 def _vkey_file(settings: Settings) -> Path:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "demo": ("demo:demo", "Run the main job on real data, then serve the dashboards."),
     "init": ("house:init", "Make keys, database and ledger."),
+    "migrate": ("house:migrate", "Bring an older database to this release's schema."),
     "serve": ("house:serve", "Serve the API and the dashboards."),
     "scheduler": ("house:scheduler", "Run the daily seal, evaluations and drift."),
     "status": ("house:status", "Say what is in a house."),

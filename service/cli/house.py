@@ -32,6 +32,23 @@ def init(data_dir: Path | None, origin: str | None) -> None:
     click.echo(f"  assay serve --data-dir {directory}")
 
 
+@click.command(epilog="Example: assay migrate --data-dir house")
+@data_dir_option
+@told
+def migrate(data_dir: Path | None) -> None:
+    """Bring a house's database to this release's schema. Stop its processes, back it up first."""
+    from ledger.store import check_exists, open_engine
+    from service.schema import migrate as run
+
+    engine = open_engine(settings_for(data_dir).url)
+    try:
+        check_exists(engine)
+        before, now = run(engine)
+    finally:
+        engine.dispose()
+    click.echo(f"the schema is at {now}" + ("" if before == now else f"; it was at {before}"))
+
+
 @click.command(epilog="Example: assay serve --data-dir house --port 8080 --workers 2")
 @data_dir_option
 @click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
