@@ -50,16 +50,19 @@ def export(
     vault: Vault | None,
     blobs: tuple[Sequence[str], Callable[[str], bytes]] = ((), lambda _: b""),
     progress: Progress | None = None,
+    note: str | None = None,
 ) -> int:
     """Write or refresh the export of the log as it stands; returns its tree size.
 
-    Without a vault the openings are withheld and the index says so. Two exports into one directory
-    take turns; elsewhere the caller sees to that. Raises LedgerInconsistent when the place holds
-    another log's export or a longer one, and changes nothing then.
+    `note` is a checkpoint of the log to export as of, in place of the newest: one with
+    cosignatures. Without a vault the openings are withheld and the index says so. Two exports into
+    one directory take turns; elsewhere the caller sees to that. Raises LedgerInconsistent when the
+    place holds another log's export or a longer one, and changes nothing then.
     """
     where = DirectoryDestination(destination) if isinstance(destination, Path) else destination
     with where.held() if isinstance(where, DirectoryDestination) else nullcontext():
-        return _export(ledger, where, vault, blobs, progress)
+        as_of = note or ledger.checkpoint()
+        return _export(ledger, where, vault, blobs, note=as_of, progress=progress)
 
 
 def _export(
@@ -67,9 +70,10 @@ def _export(
     where: Destination,
     vault: Vault | None,
     blobs: tuple[Sequence[str], Callable[[str], bytes]],
+    *,
+    note: str,
     progress: Progress | None,
 ) -> int:
-    note = ledger.checkpoint()
     size = open_checkpoint(note, ledger.vkey).size
     _refuse_foreign(where, ledger.origin, size)
     files: dict[str, str] = {}

@@ -80,6 +80,9 @@ def _write(
     *,
     openings: bool,
 ) -> None:
+    # As of what the witnesses just signed; of the newest checkpoint where their quorum is not met.
+    note = None if assembly.cosigning is None else assembly.cosigning.flush()
+
     def write(digests: Sequence[str]) -> None:
         export(
             assembly.ledger,
@@ -87,6 +90,7 @@ def _write(
             vault=assembly.vault if openings else None,
             blobs=(digests, assembly.blobs.get),
             progress=progress,
+            note=note,
         )
 
     digests = referenced_blobs(assembly)

@@ -54,20 +54,20 @@ REAL_TEXT = (
 REAL_TIME = 1765558886
 REAL = {
     "rgdd.se/poc-witness+db03732e+BCjJKlo6BU0xfIb8LutqerIFTWIXEA0L5n3tW3QyPFgG": (
-        "a1e2f429ecc987ce17a5d471f2165f6166d7c6863293c6dfa4868b7c524be355"
-        "9cbb5597279e68a4cd61e56acdb6fb91e4212179693698e4519b82d1cc3e3b01"
-    ),
-    "witness.navigli.sunlight.geomys.org+a3e00fe2+BNy/co4C1Hn1p+INwJrfUlgz7W55dSZReusH/GhUhJ/G": (
         "c568d60cc7d2bf339e4a74597adfe12e09bf9bc9c13e194774c8bc103930e565"
         "1290bffc6cb2cf57ffef18ff7d68b34d4560451a0521d6c16e595367eed8f40a"
     ),
+    "witness.navigli.sunlight.geomys.org+a3e00fe2+BNy/co4C1Hn1p+INwJrfUlgz7W55dSZReusH/GhUhJ/G": (
+        "0bd36c6f510e36939758d6b4df06bb90ad332ef2a590ef82a831d50876748387"
+        "540891d0e4f77253b396ec57c20f07a33a2dfa644b7b44383000a62924c7e20d"
+    ),
     "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2": (
-        "b67271161de5010cae38a210c55e10b89ea07cb233ebba4802b34133d38de149"
-        "33d81b40793a4a041bf428a632e48bd7f532f556485bc31580367df4fdae6a08"
+        "0870780996726ef5376e739f595c3e5ac1e482648f13a6c2ac215051b1c70730"
+        "13470bfd5ba870338776fe9b2bd8bb41ae92fec9fae6b4715cb3c7e21b8fad03"
     ),
     "witness.stagemole.eu+67f7aea0+BEqSG3yu9YrmcM3BHvQYTxwFj3uSWakQepafafpUqklv": (
-        "218b77b7825d7a982e7f5a7a678af155e3f2c1fd412fc8623f379d160a6cb65b"
-        "2b575189db52cf693aa6317c3219ee327ed1c37c8df7b0311d3b267182c3a400"
+        "642aa8748405401886796c9a3dbddf57942976af469429044f7206489d4b4979"
+        "c44ae445c998e0bd0b6b7e0d0da5fa7fe142338ed8a69ac521d694c3cf2cd403"
     ),
 }
 
