@@ -5,8 +5,10 @@ inclusion proof in the unprotected header. Same leaf, same path, same tree as th
 signature is another one, over another message, so neither form can be taken for the other.
 
 Headers: alg -8 (EdDSA), kid (the log key's 16-byte id), vds 395 = 1 (RFC9162_SHA256), CWT claims
-15 = {iss: the log's origin, sub: the entry's type and place}. Not part of `verify`: an audit
-reads checkpoints. The one file that imports cbor2 (6.3); it is asked for canonical CBOR (RFC 8949, 4.2.1).
+15 = {iss: the log's origin, sub: the entry's type and place}.
+
+Not part of `verify`: an audit reads checkpoints. The one file that imports cbor2 (6.3); it is asked
+for canonical CBOR (RFC 8949, 4.2.1).
 """
 
 from __future__ import annotations

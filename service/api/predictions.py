@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Response, jsonify
+from typing import TYPE_CHECKING
+
+from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
+from ledger import cose
 from service.api.access import assembly, caller, needs, request_digest
 from service.api.schemas import (
     IdempotencyHeader,
@@ -18,6 +21,10 @@ from service.errors import FieldRefused, ServiceError
 from service.predict import Ask, predict, scoped_key
 from service.views import maker_of, parse_id, prediction_json
 
+if TYPE_CHECKING:
+    from service.assembly import Assembly
+
+FORMS = ["application/json", cose.MEDIA_TYPE]
 READ_ALL = frozenset({Scope.AUDITOR, Scope.RISK})
 
 api = APIBlueprint(
@@ -81,10 +88,13 @@ def read(path: PredictionPath) -> Response:
 def receipt(path: PredictionPath) -> Response:
     """The receipt under the newest witnessed checkpoint, else the newest of all.
 
-    Check it with `assay verify-receipt`; `state` is `witnessed` or `published`.
+    Check it with `assay verify-receipt`; `state` is `witnessed` or `published`. With
+    `Accept: application/cose` the answer is a COSE receipt (RFC 9942) of the whole entry.
     """
     leaf, row = parse_id(path.prediction_id)
     here = assembly()
+    if request.accept_mimetypes.best_match(FORMS) == cose.MEDIA_TYPE:
+        return _cose_receipt(here, leaf)
     answer = prediction_json(here, leaf, row=row, with_inputs=False)
     found: dict[str, object] = dict(answer["receipt"])
     if answer["row_proofs"]:
@@ -92,4 +102,12 @@ def receipt(path: PredictionPath) -> Response:
     response = jsonify(found)
     name = path.prediction_id.replace(".", "-")
     response.headers["Content-Disposition"] = f'inline; filename="receipt-{name}.json"'
+    return response
+
+
+def _cose_receipt(here: Assembly, leaf: int) -> Response:
+    ledger = here.ledger
+    data = cose.to_cose(ledger.receipt(leaf), key=here.signers.log, origin=ledger.origin)
+    response = Response(data, content_type=cose.MEDIA_TYPE)
+    response.headers["Content-Disposition"] = f'attachment; filename="receipt-{leaf}.cbor"'
     return response

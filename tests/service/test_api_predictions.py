@@ -259,3 +259,22 @@ def test_signal_decides_long_or_flat(api):
     assert answer["rows"][0]["decision"] in {"long", "flat"}
     assert answer["rows"][0]["reasons"] == []
     assert answer["as_of"] == day.as_of
+
+
+def test_a_receipt_comes_as_cose_when_asked_for(api):
+    from ledger.cose import verify_cose
+    from ledger.note import VerifierKey
+
+    answer = api.predict().get_json()
+    told = api.nobody.get(
+        f"/v1/predictions/{answer['leaf_index']}/receipt",
+        headers={"Authorization": f"Bearer {api.trader.key}", "Accept": "application/cose"},
+    )
+    assert told.content_type == "application/cose"
+    found = verify_cose(
+        told.get_data(),
+        answer["receipt"]["entry"].encode(),
+        VerifierKey.parse(api.house.ledger.vkey),
+    )
+    assert found.leaf_index == answer["leaf_index"]
+    assert found.subject == f"prediction/{answer['leaf_index']}"
