@@ -1,7 +1,7 @@
 """Where each hash of an inclusion path stands, for the eye (RFC 9162, section 2.1.3.2).
 
-This lays a path out, it checks nothing: no hash is computed. A reader who wants the answer runs
-`assay verify-receipt` on the downloaded receipt.
+This lays a path out, it checks nothing: no hash is computed. The reader's browser checks it
+(`static/receipt.js`, with a key the reader brings), or `assay verify-receipt` does.
 """
 
 from __future__ import annotations

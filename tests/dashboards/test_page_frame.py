@@ -44,7 +44,9 @@ def test_policy_allows_nothing_inline_and_nobody_else():
 def test_page_has_no_inline_script_or_style(site, path):
     page = site.page(path)
     assert not INLINE.search(page.source)
-    assert [s.get("src") for s in page.all("script")] == [dashboards.render.asset("assay.js")]
+    scripts = ["assay.js", "receipt.js"] if page.all("section", cls="in-browser") else []
+    wanted = [dashboards.render.asset(name) for name in scripts or ["assay.js"]]
+    assert [s.get("src") for s in page.all("script")] == wanted
 
 
 @pytest.mark.parametrize("path", PAGES)
