@@ -56,12 +56,6 @@ PRAGMAS: Final = (
     "PRAGMA secure_delete=ON",
     f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
 )
-_SESSION: Final = (
-    "SELECT set_config('synchronous_commit', 'on', false), "
-    f"set_config('lock_timeout', '{BUSY_TIMEOUT_MS}', false), "
-    f"set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT_MS}', false), "
-    "current_setting('fsync'), current_setting('server_encoding')"
-)
 
 
 def open_engine(url: str) -> Engine:
@@ -189,6 +183,11 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _prepare_postgres(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's type
-    *_, fsync, encoding = connection.execute(_SESSION).fetchone()
+    *_, fsync, encoding = connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false), "
+        f"set_config('lock_timeout', '{BUSY_TIMEOUT_MS}', false), "
+        f"set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT_MS}', false), "
+        "current_setting('fsync'), current_setting('server_encoding')"
+    ).fetchone()
     connection.commit()
     check_postgres(connection.info.server_version, fsync=fsync, encoding=encoding)

@@ -1,5 +1,6 @@
-"""Several processes on one file, and processes that die in the middle."""
+"""Several processes on one log, on one host and on two, and processes that die in the middle."""
 
+import itertools
 import json
 import os
 import signal
@@ -17,10 +18,11 @@ from ledger.layout import DirectorySource
 from ledger.receipt import Receipt, verify_receipt
 from ledger.store import SQLITE_MINIMUM, check_sqlite, truncate_wal
 from ledger.verify import verify_export
-from logs import ROLES, create_log, key_of, open_log, refusal
+from logs import ROLES, create_log, key_of, only_postgres, only_sqlite, open_log, refusal
 
 ROOT = Path(__file__).parents[2]
 FIRST = len(ROLES)
+PYTHONPATH = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
 
 # Appends by 8 threads under numbered idempotency keys; prints each receipt once it has it.
 WRITER = """
@@ -48,12 +50,11 @@ class Writer:
 
     def __init__(self, directory, name, each):
         self._output = directory.parent / f"{name}.out"
-        path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", WRITER, str(directory), name, str(each)],
                 stdout=output,
-                env={**os.environ, "PYTHONPATH": path},
+                env={**os.environ, "PYTHONPATH": PYTHONPATH},
             )
 
     def wait_ready(self):
@@ -84,8 +85,13 @@ def check(directory, receipts):
     return log
 
 
-def test_processes_append_to_one_log_without_a_gap(tmp_path):
-    create_log(tmp_path / "log").engine.dispose()
+def a_log(tmp_path, database):
+    """A new log that nobody has open."""
+    create_log(tmp_path / "log", database).engine.dispose()
+
+
+def test_processes_append_to_one_log_without_a_gap(tmp_path, database):
+    a_log(tmp_path, database)
     writers = [Writer(tmp_path / "log", f"w{n}", 30) for n in range(3)]
     watcher = open_log(tmp_path / "log")
     while any(writer.process.poll() is None for writer in writers):
@@ -101,9 +107,28 @@ def test_processes_append_to_one_log_without_a_gap(tmp_path):
     assert log.ledger.size == FIRST + len(receipts)
 
 
+@only_postgres
+def test_hosts_append_to_one_database_without_a_gap(tmp_path, database):
+    """A host is a process with a data directory of its own: no file is shared, no file lock helps."""
+    a_log(tmp_path, database)
+    for name in ("east", "west"):
+        open_log(tmp_path / name, database).engine.dispose()
+    hosts = [Writer(tmp_path / name, name, 60) for name in ("east", "west")]
+    receipts = {}
+    for host in hosts:
+        receipts |= host.answers()
+        assert host.process.returncode == 0
+    assert len(receipts) == 2 * 8 * 60
+    log = check(tmp_path / "log", receipts)
+    assert log.ledger.size == FIRST + len(receipts)
+    by_place = sorted(receipts, key=lambda key: receipts[key].leaf_index)
+    turns = sum(a[:4] != b[:4] for a, b in itertools.pairwise(by_place))
+    assert turns > 4, "they took turns, else nothing was tried"
+
+
 @pytest.mark.slow
-def test_kill_nine_again_and_again_loses_no_receipt_and_doubles_nothing(tmp_path):
-    create_log(tmp_path / "log").engine.dispose()
+def test_kill_nine_again_and_again_loses_no_receipt_and_doubles_nothing(tmp_path, database):
+    a_log(tmp_path, database)
     receipts = {}
     for attempt in range(6):
         writer = Writer(tmp_path / "log", f"a{attempt}", 10_000)
@@ -121,6 +146,7 @@ def test_kill_nine_again_and_again_loses_no_receipt_and_doubles_nothing(tmp_path
     assert log.ledger.size == size
 
 
+@only_sqlite
 def test_a_disk_that_turns_read_only_answers_nothing(log):
     """SQLite's own refusal to write stands for any: what is told is that nothing is known."""
     log.engine.dispose()
@@ -131,6 +157,7 @@ def test_a_disk_that_turns_read_only_answers_nothing(log):
         log.refuse(1)
 
 
+@only_sqlite
 def test_a_full_disk_answers_nothing_and_the_log_goes_on_afterwards(log):
     from sqlalchemy import event
 
@@ -163,9 +190,9 @@ def test_another_database_is_refused_by_name():
         open_engine("oracle://somewhere/log")
 
 
-def test_a_fork_after_opening_still_appends_alone(tmp_path):
-    """The append lock is taken by each process on a descriptor of its own."""
-    log = create_log(tmp_path / "log")
+def test_a_fork_after_opening_still_appends_alone(tmp_path, database):
+    """The append lock is taken by each process on a descriptor, or a connection, of its own."""
+    log = create_log(tmp_path / "log", database)
     log.refuse(0)
     log.engine.dispose()
     child = os.fork()
