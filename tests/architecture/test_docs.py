@@ -154,7 +154,8 @@ def test_every_setting_is_in_operations_with_its_default():
         )
     )
     expected = {
-        name.upper(): str(field.default) or "empty" for name, field in Settings.model_fields.items()
+        name.upper(): "none" if field.default is None else str(field.default) or "empty"
+        for name, field in Settings.model_fields.items()
     }
     assert table == expected
 
