@@ -133,15 +133,23 @@ class Server:
             found = connection.execute(statement, values or None)
             return found.fetchall() if found.description else []
 
+    def configure(self, name, value):
+        """Change a setting of the whole server, at once; whoever does puts it back."""
+        self.admin(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.admin("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + START_S
+        while self.admin(f"SHOW {name}") != [(value,)] and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def url(self, database):
         """The address of a database as ASSAY_DATABASE_URL takes it."""
         return f"postgresql://assay@/{database}?host={self.directory}"
 
     @contextmanager
-    def database(self):
+    def database(self, options=""):
         """The address of a new, empty database, which is dropped afterwards."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"
-        self.admin(f"CREATE DATABASE {name}")
+        self.admin(f"CREATE DATABASE {name} {options}")
         try:
             yield self.url(name)
         finally:
