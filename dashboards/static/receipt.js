@@ -177,7 +177,7 @@ async function check(state, told) {
   const steps = state.row ? [...STEPS, ROW_STEP] : STEPS;
   let verdict = "passed";
   for (const [n, [, step]] of steps.entries()) {
-    if (verdict !== "passed") { told(n, "skipped", "Not reached."); continue; }
+    if (verdict !== "passed") { told(n, "skipped", ""); continue; }
     try {
       told(n, "passed", await step(state));
     } catch (error) {
@@ -193,7 +193,7 @@ async function check(state, told) {
 const WORDS = { passed: "Passed", failed: "Failed", cannot: "Cannot check", skipped: "Not reached" };
 const ENDS = {
   passed: "Every step passed: this entry stands in the log that your key signs for.",
-  failed: "Failed. This receipt does not show what it claims; keep it, with the key, as evidence.",
+  failed: "Failed: under your key this receipt does not show what it claims. Keep both.",
   cannot: "Not checked: this browser cannot. Download the receipt and run assay verify-receipt.",
 };
 
