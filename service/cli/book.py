@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def ledger() -> None:
-    """Seal and export the log."""
+    """Seal, export and check the log."""
 
 
 @ledger.command(epilog="Example: assay ledger seal 2026-11-24 --data-dir house")
@@ -75,3 +75,37 @@ def export(destination: str | None, data_dir: Path | None, *, openings: bool | N
     click.echo(f"{house.ledger.size} entries in {place}, {told}; check them with:")
     where = place if isinstance(target, PurePath) else "THE_ADDRESS_IT_IS_SERVED_AT"
     click.echo(f"  assay audit {where} --key {house.settings.data_dir / 'log.vkey'}")
+
+
+@ledger.command(
+    epilog="""\b
+Example: assay ledger fsck --data-dir house
+Exit status: 0 nothing differs; 1 something does, and is named. Nothing is repaired.
+"""
+)
+@data_dir_option
+@told
+def fsck(data_dir: Path | None) -> None:
+    """Check the stored log from its bytes: what an audit checks, and every table beside it."""
+    from rich.progress import Progress
+
+    from ledger.fsck import fsck as check
+    from service.exporting import referenced_blobs
+
+    house = open_house(data_dir)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("check", total=None)
+        found = check(
+            house.ledger,
+            house.engine,
+            vault=house.vault,
+            blobs=(referenced_blobs(house), house.blobs.get),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    for finding in found:
+        click.echo(str(finding))
+    if found:
+        raise click.ClickException(
+            f"{len(found)} differences; compare with an export an auditor keeps"
+        )
+    click.echo(f"{house.ledger.size} entries: nothing differs from what was signed")
