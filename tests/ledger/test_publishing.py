@@ -11,7 +11,7 @@ from ledger.export import export
 from ledger.layout import DirectorySource
 from ledger.publishing import DestinationRefused, RemoteDestination, open_destination
 from ledger.verify import verify_export
-from logs import create_log
+from logs import create_log, only_sqlite
 
 NEVER_AGAIN = "the disk of somebody else is full"
 
@@ -191,6 +191,7 @@ def test_a_protocol_without_its_package_says_which(monkeypatch):
         open_destination("s3://b/x")
 
 
+@only_sqlite  # one store, whatever the database: the stand-in keeps its buckets per process
 def test_on_an_s3_server(log, monkeypatch):
     pytest.importorskip("s3fs", reason="s3fs is not installed")
     server = pytest.importorskip("moto.server", reason="moto is not installed")
