@@ -134,8 +134,12 @@ def test_a_commands_line_in_the_list_is_what_it_does():
 
 
 def rewrite_help():
-    """Put the program's own help into each help block."""
+    """Put the program's own help into each help block; commands without one go to the end."""
     text = CLI.read_text("utf-8")
+    for path in subcommands():
+        line = f"$ assay {' '.join(path)} --help\n"
+        if path and line not in text:
+            text += f"\n### assay {' '.join(path)}\n\n```console\n{line}```\n"
     for words, shown in BLOCK.findall(text):
         head = f"$ assay {words}--help\n"
         text = text.replace(head + shown + "```", head + help_of(tuple(words.split())) + "```")
