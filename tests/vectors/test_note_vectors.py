@@ -6,7 +6,7 @@ import pytest
 
 from ledger.errors import LedgerError
 from ledger.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
-from ledger.note import VerifierKey, open_note, parse_checkpoint
+from ledger.note import VerifierKey, open_checkpoint, open_note, parse_checkpoint
 from ledger.tiles import (
     consistency_from_tiles,
     inclusion_from_tiles,
@@ -32,6 +32,10 @@ def test_the_specified_note_opens_and_no_other(path):
             open_note(changed, [key])
 
 
+# The public half of the key that Tessera's repository signs its test log with.
+TESSERA = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
+
+
 def log_path(path):
     return VECTORS / "tessera-testlog" / "testdata" / "log" / path
 
@@ -49,12 +53,19 @@ def parse_size(path):
 
 
 def read(path):
-    """A checkpoint's text, signature aside: Tessera's test key is not among the vectors."""
+    """A checkpoint's text, signature aside."""
     return parse_checkpoint(path.read_text("utf-8").partition("\n\n")[0] + "\n")
 
 
 def tile(level, n, width):
     return log_path(tile_path(level, n, width)).read_bytes()
+
+
+@pytest.mark.parametrize("path", vectors("tessera-testlog", "testdata/log/checkpoint*"))
+def test_every_foreign_checkpoint_is_signed_by_its_log(path):
+    assert open_checkpoint(path.read_text("utf-8"), TESSERA) == read(path)
+    with pytest.raises(LedgerError):
+        open_checkpoint(path.read_text("utf-8").replace("/testdata\n", "/testdatb\n", 1), TESSERA)
 
 
 @pytest.mark.parametrize("path", checkpoints())
