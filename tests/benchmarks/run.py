@@ -9,11 +9,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
+import audit_memory
 import harness
 import ledger_rates
 import serving_rates
 
-AREAS = {"ledger": ledger_rates.rows, "serving": serving_rates.rows}
+AREAS = {"ledger": ledger_rates.rows, "audit": audit_memory.rows, "serving": serving_rates.rows}
 
 
 def main(arguments):
