@@ -18,7 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from ledger.errors import QueueFull
+from ledger.errors import LedgerUnavailable, QueueFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ class Group(Generic[I, R]):
     items: Sequence[I]
     size: int  # bytes, for the batch's limit
     results: list[R] = field(default_factory=list)
-    error: BaseException | None = None
+    error: Exception | None = None
     settled: bool = False
     leads: bool = False
     woken: threading.Event = field(default_factory=threading.Event)
@@ -47,7 +47,7 @@ class Group(Generic[I, R]):
         """Written: give the caller its results."""
         self.results, self.settled = results, True
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """Not written: give the caller the error."""
         self.error, self.settled = error, True
 
@@ -65,11 +65,12 @@ class GroupCommit(Generic[I, R]):
     def submit(self, items: Sequence[I], size: int) -> list[R]:
         """Write items with whatever else is waiting; returns when they are durable.
 
-        Raises QueueFull at once when too many wait, else what `write` failed the group with.
+        Raises QueueFull at once when too many wait, else what `write` failed the group with. A
+        group of any size is admitted when nothing else waits, or it could never be.
         """
         group: Group[I, R] = Group(items, size)
         with self._mutex:
-            if self._waiting + len(items) > QUEUE_MAX:
+            if self._waiting and self._waiting + len(items) > QUEUE_MAX:
                 raise QueueFull(QUEUE_MAX)
             self._queue.append(group)
             self._waiting += len(items)
@@ -93,12 +94,11 @@ class GroupCommit(Generic[I, R]):
         try:
             batch = self._take()
             self._write(batch)
-        except BaseException as error:
-            for group in batch:
-                if not group.settled:
-                    group.fail(error)
-            if not isinstance(error, Exception):
-                raise  # the leader's own thread is being stopped; the others were told above
+        except Exception as error:  # noqa: BLE001 - it is raised again, in each caller's thread
+            _fail(batch, error)
+        except BaseException as error:  # the leader's own thread is being stopped, not the others
+            _fail(batch, LedgerUnavailable("appending", f"its writer was stopped ({error!r})"))
+            raise
         finally:
             self._step_down()
             for group in batch[1:]:
@@ -140,3 +140,9 @@ class GroupCommit(Generic[I, R]):
             successor.woken.set()
         else:
             self._led = False
+
+
+def _fail(batch: Sequence[Group[I, R]], error: Exception) -> None:
+    for group in batch:
+        if not group.settled:
+            group.fail(error)
