@@ -77,7 +77,7 @@ def insert(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) 
             copy.write_row(row)
 
 
-def run_among(connection: Connection, statement: str, values: Iterable[str], *more: str) -> Rows:
+def run_among(connection: Connection, statement: str, values: Iterable[str], *more: object) -> Rows:
     """Run a statement that ends in a column's name, over the rows where it is one of the values."""
     wanted = list(values)
     if is_sqlite(connection):

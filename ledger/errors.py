@@ -149,6 +149,18 @@ class DuplicateKeyConflict(LedgerError):
         self.leaf_index = leaf_index
 
 
+class Overtaken(LedgerError):
+    """What an append was conditional on has changed since its caller looked; nothing recorded."""
+
+    def __init__(self, kind: str, ref: str, *, leaf: int, since: int) -> None:
+        super().__init__(
+            f"{kind} of {ref} came in at leaf {leaf}, after the look at {since} entries"
+        )
+        self.kind = kind
+        self.ref = ref
+        self.leaf = leaf
+
+
 class QueueFull(LedgerError):
     """More appends wait than the queue admits; nothing was recorded."""
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from ledger.condition import Unless
     from ledger.keys import SigningKey
     from ledger.receipt import Receipt
     from ledger.record import Draft
@@ -104,23 +105,26 @@ class Ledger:
 
     # --- append ---
 
-    def append(self, draft: Draft, key: SigningKey) -> Appended:
+    def append(self, draft: Draft, key: SigningKey, *, unless: Unless | None = None) -> Appended:
         """Append one entry signed by `key`. See `append_many`."""
-        return self.append_many([(draft, key)])[0]
+        return self.append_many([(draft, key)], unless=unless)[0]
 
-    def append_many(self, drafts: Sequence[tuple[Draft, SigningKey]]) -> list[Appended]:
+    def append_many(
+        self, drafts: Sequence[tuple[Draft, SigningKey]], *, unless: Unless | None = None
+    ) -> list[Appended]:
         """Append entries in one commit, all or none, in order.
 
         An idempotency key that is in the log with the same request digest gives the first receipt
-        again. Raises RecordError before anything is queued; QueueFull; DuplicateKeyConflict; or
-        LedgerUnavailable, after which the entries may be durable: ask again with the same key.
+        again. Raises RecordError before anything is queued; QueueFull; DuplicateKeyConflict;
+        Overtaken when `unless` does not hold for what is new; or LedgerUnavailable, after which the
+        entries may be durable: ask again with the same key.
         """
         prepared = []
         for draft, key in drafts:
             check_draft(draft)
             check_beside(draft)
             body = encode_body(draft, origin=self.origin, producer=key.key_id, seq=0)
-            prepared.append(Prepared(draft, body, key))
+            prepared.append(Prepared(draft, body, key, unless))
         if not prepared:
             return []
         return self._commit.submit(prepared, sum(item.size for item in prepared))

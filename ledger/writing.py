@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.append_lock import AppendLock, RowLock
 from ledger.beside import insert_beside
+from ledger.condition import Newest
 from ledger.dialect import DRIVER_ERRORS, insert, is_sqlite, run, run_among, run_many
 from ledger.errors import (
     DuplicateKeyConflict,
     LedgerError,
     LedgerInconsistent,
     LedgerUnavailable,
+    Overtaken,
     RecordError,
 )
 from ledger.merkle import leaf_hash, paths_for_batch, root_of
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from ledger.commit import Group
+    from ledger.condition import Unless
     from ledger.keys import SigningKey
     from ledger.merkle import Frontier
     from ledger.note import NoteSigner
@@ -56,6 +59,7 @@ class Prepared:
     draft: Draft
     body: bytes
     key: SigningKey
+    unless: Unless | None = None
 
     @property
     def size(self) -> int:
@@ -141,12 +145,14 @@ class Writer:
     ) -> _Sorted:
         """New entries with their places, and answers to what is in the log already.
 
-        A group with a conflicting idempotency key, or with parents that are not in the log, is
-        failed here, before anything is written.
+        A group with a conflicting idempotency key, with parents that are not in the log, or whose
+        condition does not hold, is failed here, before anything is written.
         """
         found = _Sorted([], {}, {})
         keys = [item.draft.idempotency_key for group in groups for item in group.items]
         recorded = find_recorded(connection, [key for key in keys if key is not None])
+        conditions = (item.unless for group in groups for item in group.items)
+        newest = Newest(connection, conditions, size)
         promised: dict[str, tuple[str | None, _New]] = {}  # idempotency keys of this batch
         for group in groups:
             mine = _Sorted([], {}, {})
@@ -164,9 +170,13 @@ class Writer:
                         mine.fresh.append(new)
                         if item.draft.idempotency_key:
                             taken[item.draft.idempotency_key] = item.draft.request_digest, new
-            except (DuplicateKeyConflict, RecordError) as error:
+                for new in mine.fresh:
+                    newest.check(new.prepared.unless)
+            except (DuplicateKeyConflict, Overtaken, RecordError) as error:
                 group.fail(error)
                 continue
+            for new in mine.fresh:
+                newest.add(new.prepared.draft.type, new.prepared.draft.ref, new.index)
             promised |= taken
             found.fresh.extend(mine.fresh)
             found.known.update(mine.known)
