@@ -28,9 +28,9 @@ def canonical_bytes(value: object) -> bytes:
     ascii_keys = _check(value, "$", 0)
     # Code point order is UTF-16 order as long as every key is ASCII.
     ordered = value if ascii_keys else _ordered(value)
-    text = json.dumps(ordered, ensure_ascii=False, sort_keys=ascii_keys, separators=(",", ":"))
+    encoder = _SORTING if ascii_keys else _KEEPING
     try:
-        return text.encode("utf-8")
+        return encoder.encode(ordered).encode("utf-8")
     except UnicodeEncodeError as error:
         raise CanonicalError("$", "text with a lone surrogate has no UTF-8 form") from error
 
@@ -41,9 +41,7 @@ def parse_canonical(data: bytes) -> Any:  # noqa: ANN401 - JSON has no narrower 
     So a repeated key, a space, `1.0`, `-0` or an escape too many all raise CanonicalError.
     """
     try:
-        value = json.loads(
-            data.decode("utf-8"), parse_float=_refuse_number, parse_constant=_refuse_number
-        )
+        value = _DECODER.decode(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise CanonicalError("$", f"not JSON: {error}") from error
     again = canonical_bytes(value)
@@ -108,3 +106,13 @@ def _utf16(key: str) -> bytes:
 def _refuse_number(text: str) -> NoReturn:
     message = f"{text[:40]} is not an integer"
     raise ValueError(message)
+
+
+# Made once: `json.dumps` would make one a call. Depth is bounded before, so no circle gets there.
+_SORTING, _KEEPING = (
+    json.JSONEncoder(
+        ensure_ascii=False, check_circular=False, sort_keys=sort, separators=(",", ":")
+    )
+    for sort in (True, False)
+)
+_DECODER = json.JSONDecoder(parse_float=_refuse_number, parse_constant=_refuse_number)
