@@ -32,7 +32,8 @@ CLAIMS: Final[Mapping[str, str]] = {
     "sequence": "each key's entries are numbered from 0 without gap",
     "reference": "each entry refers to earlier entries only, of the right type",
     "row": "the rows of each entry of many rows are all there and lead to its root",
-    "opening": "each commitment has an opening, and each opening leads to its commitment",
+    "opening": "each opening leads to its commitment, and none is missing that was not erased",
+    "erasure": "what is recorded as erased has no opening",
     "seal": "the seals adjoin, and each has the root over its range",
     "blob": "each blob hashes to its name",
 }
@@ -78,7 +79,8 @@ class LogFindings:
     """The result of checking a log: what is now known of it, every check, the first findings.
 
     `checkpoint` is the signed note, empty when it could not be opened; then nothing else was
-    checked and `tree_size` is 0. `openings_withheld` says that the export holds no openings.
+    checked and `tree_size` is 0. `openings_withheld` says that the export holds no openings;
+    `erased` gives for a leaf and row the entry that records its erasure.
     """
 
     origin: str
@@ -90,6 +92,7 @@ class LogFindings:
     checks: tuple[CheckCount, ...]
     findings: tuple[Finding, ...]
     openings_withheld: bool = False
+    erased: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:

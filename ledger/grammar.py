@@ -128,6 +128,7 @@ NAME: Final = text(128)
 REASON: Final = text(2000)
 MOMENT: Final = text(64)  # a time as the caller wrote it
 LEAF: Final = integer(0)
+ROW_ID: Final = matching(r"(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,4})", "a row such as 17.3")
 
 
 # --- tables ----------------------------------------------------------------------------------
@@ -150,6 +151,7 @@ BODY: Final[Fields] = {
     "type": NAME,
 }
 
+_HOLD: Fields = {"hold_id": TOKEN, "reason": REASON, "authority": text(256)}
 _DECISION: Fields = {"model_digest": DIGEST, "name": NAME, "reason": REASON}
 
 DATA: Final[Mapping[str, Fields]] = {
@@ -220,6 +222,10 @@ DATA: Final[Mapping[str, Fields]] = {
         "root": HEX64,
         "checkpoint_size": LEAF,
     },
+    # Openings destroyed: of predicted rows, and of outcomes (whose only row is 0).
+    "erasure": {"rows": list_of(ROW_ID), "reason": REASON, "authority": text(256)},
+    "hold.placed": _HOLD,
+    "hold.lifted": _HOLD,
 }
 
 # A prediction of one row carries it; one of many carries the root over their leaves.
@@ -239,6 +245,9 @@ SIGNER_ROLES: Final[Mapping[str, Role]] = {
     "drift": Role.REPORTER,
     "report": Role.REPORTER,
     "seal": Role.REPORTER,
+    "erasure": Role.OPERATOR,
+    "hold.placed": Role.OPERATOR,
+    "hold.lifted": Role.OPERATOR,
 }
 
 

@@ -171,6 +171,22 @@ def truncate_wal(engine: Engine) -> None:
             cursor.close()
 
 
+def scrub(engine: Engine) -> None:
+    """After deleting for ever: leave no copy of what was deleted in the database's own files.
+
+    SQLite overwrites deleted content (`secure_delete`); what remains is the write-ahead log, which
+    is moved and cut. PostgreSQL needs a VACUUM, and keeps copies in its own log and archives until
+    they expire.
+    """
+    if is_sqlite(engine):
+        with contextlib.closing(engine.raw_connection()) as raw:
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        for table in ("ledger_opening", "ledger_subject_key"):
+            connection.exec_driver_sql(f"VACUUM {table}")
+
+
 def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's type
     connection.isolation_level = None
     for pragma in PRAGMAS:

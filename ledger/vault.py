@@ -9,8 +9,8 @@ so an opening moved to another subject or row does not open. A subject gets anot
 process, and again once a process has dropped the last one from memory, so that sealing never
 reads the database; opening tries each key of the subject, about 4 µs a key.
 
-For erasure, later: a process that still holds a destroyed key in memory would store it again with
-the subject's next opening, so erasing must reach every process.
+A process that still holds a destroyed key in memory stores it again with the subject's next
+opening; what it opened before is gone all the same, since the openings are deleted with it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from sqlalchemy import bindparam, text
 
 from ledger.errors import LedgerInconsistent
 from ledger.record import Opening, SealedOpening
+from ledger.store import scrub, writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,18 @@ _OPENINGS = text(
 _KEYS = text(
     "SELECT subject, wrapped_key FROM ledger_subject_key WHERE subject IN :subjects"
 ).bindparams(bindparam("subjects", expanding=True))
+
+_ROWS_OF = text(
+    "SELECT leaf_index, row_index FROM ledger_opening WHERE subject = :subject "
+    "ORDER BY leaf_index, row_index"
+)
+_SUBJECT_OF = text(
+    "SELECT subject FROM ledger_opening WHERE leaf_index = :leaf AND row_index = :row"
+)
+_DESTROY = (
+    text("DELETE FROM ledger_opening WHERE subject = :subject"),
+    text("DELETE FROM ledger_subject_key WHERE subject = :subject"),
+)
 
 
 class Vault:
@@ -72,6 +85,28 @@ class Vault:
         """The openings of entries [first, end), with the leaf index of each."""
         for start in range(first, end, CHUNK):
             yield from self._open_chunk(start, min(start + CHUNK, end))
+
+    def rows_of(self, subject: str) -> list[tuple[int, int]]:
+        """Leaf and row of every opening held of a subject, in order."""
+        with self._engine.connect() as connection:
+            found = connection.execute(_ROWS_OF, {"subject": subject})
+            return [(int(row.leaf_index), int(row.row_index)) for row in found]
+
+    def subject_of(self, leaf_index: int, row_index: int) -> str | None:
+        """Whose opening a row's is; None when there is none any more."""
+        given = {"leaf": leaf_index, "row": row_index}
+        with self._engine.connect() as connection:
+            found = connection.execute(_SUBJECT_OF, given).scalar()
+            return None if found is None else str(found)
+
+    def destroy(self, subject: str) -> None:
+        """Delete a subject's openings and keys, and overwrite the pages they were in."""
+        with self._lock:
+            self._keys.pop(subject, None)
+        with writer(self._engine).begin() as connection:
+            for statement in _DESTROY:
+                connection.execute(statement, {"subject": subject})
+        scrub(self._engine)
 
     def _open_chunk(self, first: int, end: int) -> Iterator[tuple[int, Opening]]:
         with self._engine.connect() as connection:

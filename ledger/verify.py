@@ -62,6 +62,7 @@ def verify_export(
     entries = EntryChecks(checkpoint.origin, files, tally, openings_withheld=withheld)
     history = History(files, key, checkpoint, tally)
     check_tree(files, checkpoint, history, entries, tally=tally, progress=progress)
+    erased = entries.settle()
     check_blobs(files, tally)
     files.check_rest()
     return LogFindings(
@@ -74,4 +75,5 @@ def verify_export(
         checks=tally.checks(),
         findings=tally.findings(),
         openings_withheld=withheld,
+        erased=erased,
     )

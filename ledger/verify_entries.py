@@ -46,6 +46,7 @@ class EntryChecks:
         self._rows = array("q")  # of a prediction: how many; of an outcome: which
         self._unsealed: list[bytes] = []
         self._seal_end = 0
+        self._first = 0  # the first leaf that is judged here
 
     def check_bundle(
         self, first: int, entries: list[bytes | None], leaf_hashes: list[bytes]
@@ -62,6 +63,11 @@ class EntryChecks:
                 self._check(leaf, entry)
             self._unsealed.append(leaf_hashes[leaf - first])
         self._beside.finish()
+
+    def settle(self) -> dict[tuple[int, int], int]:
+        """After the last bundle: judge what later entries could still explain; what was erased."""
+        self._beside.settle()
+        return self._beside.erased
 
     def _parse(self, leaf: int, data: bytes) -> Entry | None:
         try:
@@ -97,6 +103,8 @@ class EntryChecks:
         else:
             if kind == "seal":
                 self._check_seal(leaf, data)
+            elif kind == "erasure":
+                self._beside.erase(leaf, data["rows"], self._first)
             self._remember(kind, -1, 0)
 
     def _remember(self, kind: str, target: int, rows: int) -> None:
@@ -172,8 +180,8 @@ class EntryChecks:
         for parent in body["parents"]:
             if parent >= leaf:
                 return f"parent {parent}"
-        if kind == "outcome":
-            return self._bad_outcome(leaf, data)
+        if kind in {"outcome", "erasure"}:
+            return self._bad_rows(leaf, kind, data)
         if kind == "limits" and data["replaces"] is not None:
             return self._not_a("limits", data["replaces"], leaf)
         if kind == "drift" and not data["first_leaf"] <= data["last_leaf"] < leaf:
@@ -196,6 +204,24 @@ class EntryChecks:
             return reason
         if (self._targets[revises], self._rows[revises]) != (target, row):
             return f"outcome {revises}, which is of another prediction"
+        return ""
+
+    def _bad_rows(self, leaf: int, kind: str, data: dict[str, Any]) -> str:
+        """The first recorded row of an outcome or an erasure that is none."""
+        if kind == "outcome":
+            return self._bad_outcome(leaf, data)
+        return next((r for row in data["rows"] if (r := self._bad_erasure(leaf, row))), "")
+
+    def _bad_erasure(self, leaf: int, row: str) -> str:
+        """What a row that is said to be erased is not: a recorded row before this entry."""
+        target, _, index = row.partition(".")
+        of = int(target)
+        if of >= leaf:
+            return f"row {row}, which is not earlier"
+        kind = _TYPES[self._codes[of]]
+        rows = self._rows[of] if kind == "prediction" else 1
+        if kind not in {"", "prediction", "outcome"} or (kind and int(index) >= rows):
+            return f"row {row}, which was never recorded"
         return ""
 
     def _not_a(self, kind: str, target: int, leaf: int) -> str:

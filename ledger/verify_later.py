@@ -132,6 +132,7 @@ class LaterEntries(EntryChecks):
         withheld: bool,
     ) -> None:
         super().__init__(earlier.checkpoint.origin, files, tally, openings_withheld=withheld)
+        self._first = earlier.size
         self.named: set[str] = set()  # paths of the blobs that new entries name
         past = Past(files, tiles, tally, earlier.size)
         self.keys.update({key.key_id: key for key in earlier.keys})

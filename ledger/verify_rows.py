@@ -2,7 +2,8 @@
 
 Part of `verify`. Rows of many-row entries must all be there and lead to the entry's root; openings
 must lead to the commitments, all of them, and none may be missing unless the export withholds them.
-(A later release records erasures; an opening erased by an entry will then be no finding.)
+An opening that a later entry records as erased is no finding; one that is still there then is one.
+That is settled at the end of the walk.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ class Beside:
         self._rows: dict[int, list[Any]] = {}
         self._openings: dict[int, list[Any]] = {}
         self._paths = ("", "")
+        self._missing: set[tuple[int, int]] = set()
+        self._unread: set[int] = set()
+        self.erased: dict[tuple[int, int], int] = {}  # leaf and row: the entry that says so
 
     def load(self, first: int) -> None:
         """Read what lies beside the bundle that begins at leaf `first`."""
@@ -52,6 +56,7 @@ class Beside:
 
     def skip(self, leaf: int) -> None:
         """Leave unjudged what belongs to an unreadable entry: that is a finding already."""
+        self._unread.add(leaf)
         self._rows.pop(leaf, None)
         self._openings.pop(leaf, None)
 
@@ -67,6 +72,28 @@ class Beside:
             for index, row in enumerate(rows)
         ]
         self._check_openings(leaf, expected)
+
+    def erase(self, leaf: int, rows: list[str], first: int) -> None:
+        """Take up what an entry records as erased; rows before leaf `first` were judged earlier."""
+        for row in rows:
+            of, _, index = row.partition(".")
+            self.erased[int(of), int(index)] = leaf
+            if int(of) < first:
+                self._missing.add((int(of), int(index)))
+
+    def settle(self) -> None:
+        """At the end: whatever is missing was erased, and whatever was erased is missing."""
+        for leaf, index in sorted(self._missing - self.erased.keys()):
+            wanted = f"an opening of row {index}"
+            self._tally.fail("opening", leaf, expected=wanted, got="none")
+        for (leaf, index), entry in sorted(self.erased.items()):
+            if self._withheld or leaf in self._unread:
+                continue
+            if (leaf, index) in self._missing:
+                self._tally.passed("erasure")
+            else:
+                told = f"no opening of {leaf}.{index}"
+                self._tally.fail("erasure", entry, expected=told, got="one")
 
     def check_outcome(self, leaf: int, data: dict[str, Any]) -> None:
         """Hold the opening of an outcome's value against its commitment."""
@@ -102,8 +129,7 @@ class Beside:
         openings = self._by_row(leaf, given, len(expected))
         for index, (inputs, outputs, reference) in enumerate(expected):
             if index not in openings:
-                wanted = f"an opening of row {index}"
-                self._tally.fail("opening", leaf, expected=wanted, got="none")
+                self._missing.add((leaf, index))
                 continue
             try:
                 check_opening(

@@ -75,6 +75,7 @@ def verify_since(
             if progress is not None:
                 progress(first + len(found) - old, size - old)
         tally.passed("root")
+    erased = entries.settle()
     files.keep_blobs(entries.named)
     check_blobs(files, tally)
     files.check_names(size)
@@ -88,6 +89,7 @@ def verify_since(
         checks=tally.checks(),
         findings=tally.findings(),
         openings_withheld=withheld,
+        erased=erased,
     )
 
 

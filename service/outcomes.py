@@ -2,6 +2,9 @@
 
 An outcome names its prediction by id alone. A second outcome of the same prediction must say which
 entry it revises and why; the old one stays in the log for ever.
+
+Looking and appending are one act over every process and host: an outcome is appended on condition
+that its prediction got none since the look (`ledger/condition.py`). Who was overtaken looks again.
 """
 
 from __future__ import annotations
@@ -12,11 +15,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ledger.condition import Unless
+from ledger.errors import Overtaken
 from ledger.keys import Role
 from ledger.record import Draft, make_opening, parse_entry
 from service.clock import parse_utc
 from service.errors import FieldRefused, ServiceError
-from service.locks import OUTCOMES, held
 from service.views import parse_id
 
 if TYPE_CHECKING:
@@ -51,24 +55,41 @@ def record_outcomes(
 ) -> list[Appended]:
     """Append one entry per outcome. Raises, with none recorded, when any is refused."""
     key = assembly.signers[Role.OUTCOME_SOURCE]
-    # Look and append as one act: two reporters could both find no outcome and both record a first.
-    with held(assembly.settings, OUTCOMES):
+    news = frozenset(("outcome", item.prediction_id) for item in observed)
+    while True:
+        since = assembly.ledger.size  # before looking: what comes in from here on was not seen
         replies = _already(assembly, observed, idempotency_key, request_digest)
         if replies is not None:
             return replies
-        seen: set[str] = set()
-        drafts = []
-        for position, item in enumerate(observed):
-            place = f"outcomes.{position}"
-            if item.prediction_id in seen:
-                raise FieldRefused(f"{place}.prediction_id", "named twice in one request")
-            seen.add(item.prediction_id)
-            kind = _check(assembly, item, place)
-            item_key = _item_key(idempotency_key, position) if idempotency_key else None
-            drafts.append(
-                _draft(assembly, item, kind=kind, caller=caller, retry=(item_key, request_digest))
+        drafts = _drafts(assembly, observed, caller, (idempotency_key, request_digest))
+        try:
+            return assembly.ledger.append_many(
+                [(draft, key) for draft in drafts], unless=Unless(since, news)
             )
-        return assembly.ledger.append_many([(draft, key) for draft in drafts])
+        except Overtaken:
+            continue  # by one of these very predictions, so this ends: the next look refuses it
+
+
+def _drafts(
+    assembly: Assembly,
+    observed: Sequence[Observed],
+    caller: Identity,
+    retry: tuple[str | None, str | None],
+) -> list[Draft]:
+    idempotency_key, request_digest = retry
+    seen: set[str] = set()
+    drafts = []
+    for position, item in enumerate(observed):
+        place = f"outcomes.{position}"
+        if item.prediction_id in seen:
+            raise FieldRefused(f"{place}.prediction_id", "named twice in one request")
+        seen.add(item.prediction_id)
+        kind = _check(assembly, item, place)
+        item_key = _item_key(idempotency_key, position) if idempotency_key else None
+        drafts.append(
+            _draft(assembly, item, kind=kind, caller=caller, retry=(item_key, request_digest))
+        )
+    return drafts
 
 
 def _item_key(key: str, position: int) -> str:
@@ -134,7 +155,9 @@ def _draft(
 ) -> Draft:
     leaf, row = parse_id(item.prediction_id)
     opening, _, committed = make_opening(0, {}, {"value": item.value}, os.urandom)
-    sealed = assembly.vault.seal(f"outcome_{item.prediction_id}", 0, opening.to_bytes())
+    # The person's own subject, so that erasing the person erases what became of them too.
+    subject = assembly.vault.subject_of(leaf, row or 0) or f"outcome_{item.prediction_id}"
+    sealed = assembly.vault.seal(subject, 0, opening.to_bytes())
     return Draft(
         type="outcome",
         actor_id=caller.actor_id,

@@ -28,3 +28,12 @@ class SignInLink(SQLModel, table=True):
     key_id: str = Field(max_length=16)
     expires_at: str = Field(max_length=24)
     used_at: str | None = Field(default=None, max_length=24)
+
+
+class Hold(SQLModel, table=True):
+    """Whom a hold is about. That it was placed, why, and whether it was lifted is in the log."""
+
+    __tablename__ = "service_hold"
+
+    hold_id: str = Field(primary_key=True, max_length=32)
+    subject: str = Field(index=True, max_length=128)

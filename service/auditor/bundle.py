@@ -12,7 +12,7 @@ an audit of a damaged export still says everything else it can.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import LedgerError
@@ -165,7 +165,9 @@ class Bundle:
             rows = {0: body["data"]["row"]} if one else many.get(leaf, {})
             opened = openings.get(leaf, {})
             for index in range(prediction.row_count):
-                yield _row(prediction, index, rows.get(index), opened.get(index))
+                erased = (leaf, index) in self.log.erased
+                row = _row(prediction, index, rows.get(index), opened.get(index))
+                yield replace(row, erased=True) if erased else row
 
     def _entries(self) -> Iterator[tuple[int, dict[str, Any], int]]:
         """Bundle number, body and leaf of each readable entry of this bundle."""

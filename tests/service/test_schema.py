@@ -137,8 +137,8 @@ def test_a_house_of_release_0_1_is_refused_until_it_is_migrated(tmp_path, databa
     house = make_house(tmp_path / "house", models=(), **_url(database))
     size = house.ledger.size
     with house.engine.begin() as connection:
-        connection.execute(text("DROP TABLE ledger_cosignature"))
-        connection.execute(text("DROP TABLE alembic_version"))
+        for table in ("ledger_cosignature", "service_hold", "alembic_version"):
+            connection.execute(text(f"DROP TABLE {table}"))
     house.engine.dispose()
     with pytest.raises(ServiceError, match=r"is at 0001, not .*; run: assay migrate"):
         assemble(house.settings)
