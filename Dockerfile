@@ -5,11 +5,10 @@ WORKDIR /assay
 COPY requirements-run.lock ./
 RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements-run.lock
 COPY . .
-RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
- && mkdir /data && chown assay /data
+RUN mkdir -m 0700 /data && chown assay /data
 USER assay
-ENV ASSAY_DATA_DIR=/data
+ENV ASSAY_DATA_DIR=/data PYTHONPATH=/assay
 VOLUME /data
 EXPOSE 8000
-ENTRYPOINT ["assay"]
+ENTRYPOINT ["python", "-m", "service"]
 CMD ["serve", "--host", "0.0.0.0"]

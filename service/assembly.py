@@ -69,7 +69,7 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
             f"{settings.data_dir} already holds keys; look at it with: "
             f"assay status --data-dir {settings.data_dir}",
         )
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = _new_database(settings)
     keys = signers.create(settings.keys_dir)
     ledger = Ledger.create(

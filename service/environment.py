@@ -9,13 +9,14 @@ from pathlib import Path
 
 from ledger.canonical import canonical_bytes
 
-LOCK = Path(__file__).parent.parent / "requirements.lock"
-NUMERICS = ("numpy", "onnx", "scikit-learn", "xgboost")  # what arithmetic depends on
+LOCK = Path(__file__).parent.parent / "requirements.lock"  # beside us in a checkout ...
+PACKED_LOCK = Path(__file__).parent / "requirements.lock"  # ... within us once installed
+NUMERICS = ("numpy", "scikit-learn", "xgboost")  # what arithmetic depends on
 
 
 def lock_digest() -> str:
     """SHA-256 of the committed lock: names, versions and hashes of everything installed."""
-    return "sha256:" + hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    return "sha256:" + hashlib.sha256((LOCK if LOCK.exists() else PACKED_LOCK).read_bytes()).hexdigest()
 
 
 def environment_blob() -> bytes:
