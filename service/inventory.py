@@ -55,13 +55,17 @@ class Inventory:
         What is returned never changes: news make a new catalog.
         """
         with self._lock:
-            if fresh or time.monotonic() - self._read_at > REFRESH_S:
-                self._fold()
-            return self._catalog
+            return self._current(fresh=fresh)
 
     def resolve(self, ref: str) -> ModelRef:
         """The approved model behind `name`, `name@alias` or a digest."""
         return self.catalog().resolve(ref)
+
+    def choose(self, ref: str, *, fresh: bool = False) -> tuple[ModelRef, int]:
+        """As `resolve`, with the size of the log that the catalog was read from."""
+        with self._lock:
+            catalog, size = self._current(fresh=fresh), self._next_leaf
+        return catalog.resolve(ref), size
 
     def manifest(self, digest: str) -> Manifest:
         """The manifest of any published digest, withdrawn ones included."""
@@ -92,7 +96,13 @@ class Inventory:
             self.predictor(digest)
         return len(digests)
 
+    def _current(self, *, fresh: bool) -> Catalog:
+        if fresh or time.monotonic() - self._read_at > REFRESH_S:
+            self._fold()
+        return self._catalog
+
     def _fold(self) -> None:
+        asked_at = time.monotonic()  # before reading: a catalog is as old as what it was made of
         size = self._ledger.size
         if size > self._next_leaf:
             found = [
@@ -105,7 +115,7 @@ class Inventory:
             for stored in sorted(found, key=lambda entry: entry.index):
                 catalog.apply(_event(stored))
             self._catalog, self._next_leaf = catalog, size
-        self._read_at = time.monotonic()
+        self._read_at = asked_at
 
     def _record_refusal(self, digest: str, error: ModelError) -> None:
         """Once a day for each cause, over all processes: asking again must not fill the log.

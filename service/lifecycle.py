@@ -6,14 +6,13 @@ A limit is an entry too, and judges only what comes after it.
 
 **No prediction after its model's withdrawal.** A prediction chooses its model some milliseconds
 before it has its place in the log; a withdrawal that slipped in between would make every audit say
-that a withdrawn model was used. So predictions hold a shared lock from choice to place, and a
-withdrawal waits for all of them and keeps new ones waiting until every process must have seen it.
-The locks (`locks.py`) cover the processes of one host.
+that a withdrawn model was used. So a prediction is appended on condition that nothing of its name
+was withdrawn since it chose (`ledger/condition.py`); else it chooses again and is refused. That
+holds over every process and host, and a withdrawal waits for nobody.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -26,8 +25,6 @@ from monitoring.trade_signal import SIGNAL
 from monitoring.value_at_risk import VALUE_AT_RISK
 from monitoring.windows import parse_window
 from service.errors import FieldRefused, ServiceError
-from service.inventory import REFRESH_S
-from service.locks import alone_with_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from models.hub.catalog import LifecycleEvent
     from service.assembly import Assembly
 
-MARGIN_S: Final = 0.05  # past REFRESH_S, for the time a process takes to read its catalog
 METRICS: Final = {
     kind.name: tuple(metric.name for metric in kind.metrics)
     for kind in (CREDIT, VALUE_AT_RISK, SIGNAL)
@@ -96,18 +92,12 @@ def promote(assembly: Assembly, *, digest: str, alias: str, reason: str, actor_i
 
 
 def withdraw(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> Appended:
-    """Take a model out of use; it stays retrievable by digest for auditors.
-
-    Predictions wait about a third of a second meanwhile.
-    """
+    """Take a model out of use; it stays retrievable by digest for auditors."""
     name = _in_use(assembly, digest)
     data = {"model_digest": digest, "name": name, "reason": reason}
-    with alone_with_models(assembly.settings):
-        done = _append(
-            assembly, "model.withdrawn", data, actor_id=actor_id, role=Role.APPROVER, ref=name
-        )
-        time.sleep(REFRESH_S + MARGIN_S)
-    return done
+    return _append(
+        assembly, "model.withdrawn", data, actor_id=actor_id, role=Role.APPROVER, ref=name
+    )
 
 
 def set_limit(assembly: Assembly, *, digest: str, terms: LimitTerms, actor_id: str) -> Appended:

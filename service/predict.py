@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ledger.condition import Unless
+from ledger.errors import Overtaken
 from ledger.keys import Role
 from ledger.record import Draft, commit_field, make_opening, row_bytes, row_object
 from ledger.seal import RowTree
 from models.errors import InputRefused
 from models.runtime.predictor import recorded
 from service.errors import FieldRefused
-from service.locks import using_models
 from service.verification.policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
@@ -68,12 +69,17 @@ def predict(assembly: Assembly, ask: Ask) -> Appended:
         known = assembly.ledger.duplicate_of(ask.idempotency_key, ask.request_digest)
         if known is not None:
             return known
-    with using_models(assembly.settings):  # no withdrawal gets a place before this prediction
-        ref = assembly.inventory.resolve(ask.model)
-        predictor = assembly.inventory.predictor(ref.digest)
-        rows = execute(predictor, ask.rows)
-        draft = record(assembly, ask, ref, rows)
-        return assembly.ledger.append(draft, assembly.signers[Role.PRODUCER])
+    ref, since = assembly.inventory.choose(ask.model)
+    predictor = assembly.inventory.predictor(ref.digest)
+    draft = record(assembly, ask, ref, execute(predictor, ask.rows))
+    news = frozenset({("model.withdrawn", ref.name)})
+    while True:
+        try:
+            return assembly.ledger.append(
+                draft, assembly.signers[Role.PRODUCER], unless=Unless(since, news)
+            )
+        except Overtaken:  # by a withdrawal: of this version, which is refused now, or of another
+            _, since = assembly.inventory.choose(ref.digest, fresh=True)
 
 
 def execute(predictor: Predictor, rows: Sequence[Mapping[str, object]]) -> list[Row]:

@@ -278,14 +278,3 @@ def test_reporters_racing_on_one_prediction_record_one_first_outcome(api, predic
         thread.join()
     assert sorted(statuses) == [200, 409, 409, 409, 409, 409]
     assert len(recorded(api, predicted[0])) == 1
-
-
-def test_without_its_lock_nothing_is_recorded(house):
-    api = Api(house)
-    predicted = predict_three(api)
-    (house.settings.data_dir / "outcomes.lock").mkdir()
-    refused = report(api, outcome(predicted[0]))
-    assert refused.status_code == 503
-    assert int(refused.headers["Retry-After"]) >= 1
-    assert str(api.house.settings.data_dir) not in refused.get_data(as_text=True)
-    assert recorded(api, predicted[0]) == []
