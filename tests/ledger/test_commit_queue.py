@@ -58,18 +58,17 @@ def test_a_leader_that_is_stopped_does_not_stop_those_it_writes_for(stop):
     """A signal is raised in one thread; the others must not be told to end."""
 
     def act(group):
-        if group.items == ["second"]:
+        if group.items == ["late"]:
             raise stop
 
-    gate, answers = Gate(act), [[], [], []]
-    threads = [gate.submit(answers[0], ["first"])]
-    threads += [gate.submit(answers[n], [name]) for n, name in ((1, "second"), (2, "third"))]
+    gate, answers = Gate(act), {name: [] for name in ("first", "leader", "written", "late", "last")}
+    threads = [gate.submit(answers[name], [name]) for name in answers]
     gate.release.set()
     join(threads)
-    assert answers[0] == [["first"]]
-    (stopped,), (told,) = answers[1:]
-    assert isinstance(stopped, stop)
-    assert isinstance(told, LedgerUnavailable)
+    assert isinstance(answers["leader"][0], stop)
+    assert answers["first"] == [["first"]]
+    assert answers["written"] == [["written"]], "what is durable is answered"
+    assert [type(answers[name][0]) for name in ("late", "last")] == [LedgerUnavailable] * 2
     assert gate.queue.submit(["next"], 1) == ["next"]
 
 
