@@ -12,8 +12,8 @@ import tokenize
 from ledger.verifier_archive import modules
 
 # Ratchets: lower them when the verifier shrinks, raise them only with a reason in the commit.
-CHECKS_MOST = 655
-WHOLE_MOST = 2205
+CHECKS_MOST = 700
+WHOLE_MOST = 2280
 SLACK = 60  # lines that may be gained before the figure above has to follow
 QUIET = {
     tokenize.COMMENT,
