@@ -31,7 +31,8 @@ EXIT_FAILED: Final = 1
     epilog="""\b
 Examples:
   assay verify-receipt receipt.json --key log.vkey
-  curl -s $ASSAY_URL/v1/predictions/17/receipt | assay verify-receipt - --key log.vkey
+  curl -s -H "Authorization: Bearer $ASSAY_KEY" \\
+    $ASSAY_URL/v1/predictions/17/receipt | assay verify-receipt - --key log.vkey
   assay verify-receipt receipt.json --key log.vkey --witness-policy witnesses.txt
   assay verify-receipt mine.json --key log.vkey --against yours.json --proof proof.json
 """,
