@@ -96,7 +96,7 @@ class KeyRing:
     def revoke(self, key_id: str) -> None:
         """End a key at once, and with it every session of the pages made from it."""
         with Session(self._writer) as session:
-            row = session.get(ApiKey, key_id)
+            row = session.get(ApiKey, key_id, with_for_update=True)
             if row is None:
                 raise ServiceError(404, "unknown-key", f"no API key {key_id}")
             row.revoked_at = row.revoked_at or utc_ms(self._clock())
@@ -139,7 +139,8 @@ class KeyRing:
     def use_link(self, token: str) -> Identity | None:
         """Spend a token; None when it is unknown, spent or too old."""
         with Session(self._writer) as session:
-            link = session.get(SignInLink, _digest(token))
+            # Locked, where BEGIN has not locked everything already: it is spent once.
+            link = session.get(SignInLink, _digest(token), with_for_update=True)
             now = self._clock()
             if link is None or link.used_at or parse_utc(link.expires_at) < now:
                 return None

@@ -1,15 +1,12 @@
 """kill -9 of the real server in the middle of a burst: receipts hold, retries double nothing."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from servers import Server, free_port
 
 from houses import credit_rows, make_house
 from ledger.receipt import Receipt, verify_receipt
@@ -21,45 +18,6 @@ from service.exporting import export_house
 
 CLIENTS = 12
 ROUNDS = 3  # kills in a row, each after a longer burst
-
-
-class Server:
-    """`assay serve` as a child process in a process group of its own."""
-
-    def __init__(self, directory, port, workers):
-        self.address = f"http://127.0.0.1:{port}"
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                *("-m", "service", "serve", "--data-dir", str(directory)),
-                *("--port", str(port), "--workers", str(workers)),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert self._process.poll() is None, "the server stopped"
-            try:
-                if httpx.get(f"{self.address}/readyz", timeout=2).status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
-        pytest.fail("the server did not become ready")
-
-    def kill(self):
-        """SIGKILL to the master and every worker at once."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def ask(http, address, key, body):
