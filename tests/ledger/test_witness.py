@@ -3,23 +3,44 @@
 import base64
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import witness_state
-from ledger.cosignature import WitnessKey, read_cosignatures, verify_cosignatures
+from ledger.cosignature import (
+    WitnessKey,
+    cosigned_message,
+    read_cosignatures,
+    verify_cosignatures,
+)
 from ledger.errors import ConsistencyError, KeyRefused, SplitView
 from ledger.histories import verify_one_history
 from ledger.keys import SigningKey
-from ledger.merkle import EMPTY_ROOT, consistency_path, leaf_hash, root_of
-from ledger.note import Checkpoint, NoteSigner, format_signature, sign_checkpoint, sign_note
+from ledger.merkle import (
+    EMPTY_ROOT,
+    consistency_path,
+    leaf_hash,
+    root_of,
+    verify_consistency,
+)
+from ledger.note import (
+    Checkpoint,
+    NoteSigner,
+    format_signature,
+    open_checkpoint,
+    sign_checkpoint,
+    sign_note,
+)
+from ledger.tlog_policy import parse_policy
 from ledger.witness import (
     KEY_FILE,
     STATE_FILE,
@@ -550,3 +571,24 @@ def test_what_was_cosigned_is_always_one_history(tmp_path, steps):
 def test_no_bytes_break_the_reader(body):
     with contextlib.suppress(RequestMalformed):
         parse_request(b"old 1\n" + body)
+
+
+# --- the page ----------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_format_page_are_real():
+    page = (Path(__file__).parents[2] / "docs" / "formats" / "witness.md").read_text("utf-8")
+    blocks = dict(re.findall(r"<!-- (\w+) -->\n```text\n(.*?)```", page, re.DOTALL))
+    policy = parse_policy(blocks["policy"].encode())
+    read = parse_request(blocks["request"].encode())
+    (log,), (known, _) = policy.logs, policy.witnesses
+    assert open_checkpoint(read.note, log.key).size == 5
+    (found,) = read_cosignatures(read.text, blocks["answer"], known.key)
+    assert found.line == blocks["answer"]
+    assert cosigned_message(read.text, found.time).decode() in page
+    policy.require(read.note + blocks["answer"], log.key)
+    # The request grows from the three leaves that its first proof lines belong to.
+    old = root_of([leaf_hash(b"entry %d" % n) for n in range(3)])
+    verify_consistency(
+        old_size=3, old_root=old, new_size=5, new_root=read.checkpoint.root, path=read.path
+    )
