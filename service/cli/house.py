@@ -93,6 +93,10 @@ def status(data_dir: Path | None) -> None:
     click.echo(f"origin         {house.ledger.origin}")
     click.echo(f"verifier key   {house.ledger.vkey}")
     click.echo(f"tree size      {house.ledger.size}")
+    if house.cosigning is not None:
+        found = house.cosigning.witnessed() if house.cosigning.policy_asks else None
+        told = f"up to {found[0].size} entries" if found else "nothing yet, by this policy"
+        click.echo(f"witnessed      {told}")
     for kind, count in sorted(house.ledger.counts().items()):
         click.echo(f"  {kind:<18} {count}")
     models = house.inventory.catalog(fresh=True).models()

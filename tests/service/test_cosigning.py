@@ -5,6 +5,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from witnesses import policy_file, with_policy
@@ -16,6 +17,7 @@ from ledger.keys import SigningKey
 from ledger.witness_request import parse_request
 from service import jobs, witness_client
 from service.assembly import assemble, initialise
+from service.cli import main
 from service.cosigning import PAUSE_MAX_S, TRIES_MAX, Cosigning
 from service.errors import ServiceError
 from service.sealing import seal
@@ -202,9 +204,9 @@ def test_a_witness_without_an_address_counts_and_is_not_asked(plain, tmp_path):
 # --- what is kept ------------------------------------------------------------------------------
 
 
-def test_cosignatures_are_kept_once_and_for_good(plain):
-    engine, size = plain.engine, plain.ledger.size
-    note = plain.ledger.checkpoint()
+def test_cosignatures_are_kept_once_and_for_good(tmp_path, database):
+    house = make_house(tmp_path / "house", models=(), database_url=database or "")
+    engine, size, note = house.engine, house.ledger.size, house.ledger.checkpoint()
     lines = [ME.cosign(note.partition("\n\n")[0] + "\n", NOW + n) for n in range(2)]
     first, second = verify_cosignatures(note + "".join(lines), [WitnessKey.parse(ME.vkey)])
     assert last_cosigned(engine, first.witness) == 0
@@ -217,6 +219,7 @@ def test_cosignatures_are_kept_once_and_for_good(plain):
     for statement in ("UPDATE ledger_cosignature SET time = 1", "DELETE FROM ledger_cosignature"):
         with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
             connection.execute(text(statement))
+    engine.dispose()
 
 
 def test_a_checkpoint_of_the_history_has_no_cosignatures_in_it(facing):
@@ -250,6 +253,18 @@ def test_without_a_policy_nothing_is_asked_and_nothing_said(plain):
     assert plain.cosigning is None
     assert jobs.run_once(plain, ["cosign"]) == [""]
     assert plain.receipt(0).state == "published"
+
+
+def test_status_says_how_far_witnesses_have_come(facing, monkeypatch):
+    _, house = facing(answering(200, honest))
+    monkeypatch.setenv("ASSAY_WITNESS_POLICY", str(house.settings.witness_policy))
+    told = []
+    for _ in range(2):
+        arguments = ["status", "--data-dir", str(house.settings.data_dir)]
+        told.append(CliRunner().invoke(main, arguments).output)
+        house.cosigning.collect()
+    assert "witnessed      nothing yet, by this policy" in told[0]
+    assert f"witnessed      up to {house.ledger.size} entries" in told[1]
 
 
 def test_a_quorum_of_nobody_makes_no_receipt_witnessed(plain, tmp_path):
