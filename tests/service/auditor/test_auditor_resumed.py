@@ -7,6 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from ledger.canonical import canonical_bytes
 from ledger.keys import Role, SigningKey
 from ledger.layout import DirectorySource
 from ledger.merkle import leaf_hash, root_of
@@ -377,6 +378,54 @@ def test_a_file_missing_or_added_in_the_new_part_is_found(house, desk, tmp_path)
     assert [f.subject for f in done.report.findings] == ["surprise"]
 
 
+def test_a_changed_entry_is_named_by_its_leaf(house, desk, tmp_path):
+    grow(house, 300)
+    first = desk(house)
+    leaf = house.predict(house.digest)
+    where = house.write(tmp_path / "export")
+    bundle = next(p for p in (where / "tile/entries/001.p").iterdir())
+    data = bundle.read_bytes()
+    at = data.rindex(b'"as_of":null')
+    bundle.write_bytes(data[:at] + data[at:].replace(b"null", b"nulL", 1))
+    done = audit_source(DirectorySource(where), house.vkey, Asked(earlier=first.state))
+    assert ("leaf", leaf) in {(f.check, f.leaf) for f in done.report.findings}
+
+
+def rewrite_history(where, change):
+    lines = (where / "checkpoints.jsonl").read_bytes().splitlines(keepends=True)
+    (where / "checkpoints.jsonl").write_bytes(b"".join(change(lines)))
+
+
+def test_a_history_without_the_audited_checkpoint_is_found(house, desk, tmp_path):
+    first = desk(house)
+    grow(house, 30)
+    where = house.write(tmp_path / "export")
+    size = b'"size":%d}' % first.state.checkpoint.size
+    rewrite_history(where, lambda lines: [line for line in lines if size not in line])
+    done = audit_source(DirectorySource(where), house.vkey, Asked(earlier=first.state))
+    told = [f for f in done.report.findings if f.check == "history"]
+    assert f"audited checkpoint of size {first.state.checkpoint.size}" in told[0].expected
+
+
+def test_a_later_checkpoint_of_another_tree_is_found(house, desk, tmp_path):
+    first = desk(house)
+    grow(house, 30)
+    other = copy.deepcopy(house)
+    house.outcome(house.predictions[1], "0.5")
+    other.outcome(other.predictions[1], "-9.75")
+    size = house.checkpoint()
+    assert other.checkpoint() == size
+    house.checkpoints[-1] = other.checkpoints[-1]
+    grow(house, 3)
+    done = desk(house, first.state)
+    (finding,) = done.report.findings
+    assert (finding.check, finding.got) == ("history", root_at(house, size))
+
+
+def root_at(paper, size):
+    return root_of([leaf_hash(entry) for entry in paper.entries[:size]]).hex()
+
+
 def test_any_changed_byte_of_a_new_file_is_found(house, desk, tmp_path):
     import random
 
@@ -426,10 +475,10 @@ def test_a_state_that_was_changed_is_refused(house, desk):
     value = json.loads(desk(house).state.to_bytes())
 
     def refused(**changes):
-        data = json.dumps(value | changes, sort_keys=True, separators=(",", ":")).encode()
         with pytest.raises(StateRefused):
-            AuditState.parse(data)
+            AuditState.parse(canonical_bytes(value | changes))
 
+    assert AuditState.parse(canonical_bytes(value))
     refused(tree_size=value["tree_size"] - 1)
     refused(root_hash="0" * 64)
     refused(origin="elsewhere.example/log")
