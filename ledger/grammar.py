@@ -154,14 +154,18 @@ BODY: Final[Fields] = {
 _HOLD: Fields = {"hold_id": TOKEN, "reason": REASON, "authority": text(256)}
 _DECISION: Fields = {"model_digest": DIGEST, "name": NAME, "reason": REASON}
 
+_KEY: Fields = {
+    "key_id": KEY_ID,
+    "public_key": base64_of(KEY_BYTES),
+    "role": one_of(*Role),
+    "holder": text(256),
+    "possession": base64_of(SIGNATURE_BYTES),
+}
+
 DATA: Final[Mapping[str, Fields]] = {
-    "key.added": {
-        "key_id": KEY_ID,
-        "public_key": base64_of(KEY_BYTES),
-        "role": one_of(*Role),
-        "holder": text(256),
-        "possession": base64_of(SIGNATURE_BYTES),
-    },
+    "key.added": _KEY,
+    "key.rotated": {**_KEY, "replaces": KEY_ID},
+    "key.revoked": {"key_id": KEY_ID, "reason": REASON},
     "model.published": {
         "model_digest": DIGEST,
         "name": NAME,
@@ -224,6 +228,8 @@ DATA: Final[Mapping[str, Fields]] = {
     },
     # Openings destroyed: of predicted rows, and of outcomes (whose only row is 0).
     "erasure": {"rows": list_of(ROW_ID), "reason": REASON, "authority": text(256)},
+    # An RFC 3161 authority's reply over the exact bytes of an earlier entry.
+    "timestamp": {"leaf": LEAF, "token_digest": DIGEST, "authority": text(512)},
     "hold.placed": _HOLD,
     "hold.lifted": _HOLD,
 }
@@ -232,8 +238,11 @@ DATA: Final[Mapping[str, Fields]] = {
 ONE_ROW: Final = "row"
 MANY_ROWS: Final = "rows_root"
 
-SIGNER_ROLES: Final[Mapping[str, Role]] = {
+# None: the key that the entry replaces, whatever its role.
+SIGNER_ROLES: Final[Mapping[str, Role | None]] = {
     "key.added": Role.OPERATOR,
+    "key.rotated": None,
+    "key.revoked": Role.OPERATOR,
     "model.published": Role.PUBLISHER,
     "model.approved": Role.APPROVER,
     "model.promoted": Role.APPROVER,
@@ -245,6 +254,7 @@ SIGNER_ROLES: Final[Mapping[str, Role]] = {
     "drift": Role.REPORTER,
     "report": Role.REPORTER,
     "seal": Role.REPORTER,
+    "timestamp": Role.REPORTER,
     "erasure": Role.OPERATOR,
     "hold.placed": Role.OPERATOR,
     "hold.lifted": Role.OPERATOR,

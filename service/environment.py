@@ -16,7 +16,8 @@ NUMERICS = ("numpy", "scikit-learn", "xgboost")  # what arithmetic depends on
 
 def lock_digest() -> str:
     """SHA-256 of the committed lock: names, versions and hashes of everything installed."""
-    return "sha256:" + hashlib.sha256((LOCK if LOCK.exists() else PACKED_LOCK).read_bytes()).hexdigest()
+    lock = LOCK if LOCK.exists() else PACKED_LOCK
+    return "sha256:" + hashlib.sha256(lock.read_bytes()).hexdigest()
 
 
 def environment_blob() -> bytes:

@@ -42,6 +42,8 @@ def referenced_blobs(assembly: Assembly) -> list[str]:
         found.add(parse_entry(stored.entry).body["data"]["environment_digest"])
     for stored in assembly.ledger.entries(type="report"):
         found.add(parse_entry(stored.entry).body["data"]["report_digest"])
+    for stored in assembly.ledger.entries(type="timestamp"):
+        found.add(parse_entry(stored.entry).body["data"]["token_digest"])
     for stored in assembly.ledger.entries(type="drift"):
         data = parse_entry(stored.entry).body["data"]
         found |= {data["result_digest"], data["reference_digest"], data["configuration_digest"]}

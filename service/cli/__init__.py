@@ -25,6 +25,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "api-keys": ("api_keys:api_keys", "Issue, list and revoke callers' keys."),
     "models": ("hub:models", "Publish, approve, promote, withdraw models; list them."),
     "ledger": ("book:ledger", "Seal and export the log."),
+    "timestamp": ("timestamps:timestamp", "Have a seal time-stamped by an RFC 3161 authority."),
+    "verify-timestamps": ("timestamps:verify_timestamps", "Check an export's time-stamps."),
     "erase": ("erasure:erase", "Destroy a person's recorded inputs and outputs; proofs stay."),
     "hold": ("erasure:hold", "Place, lift and list legal holds."),
     "report": ("reports:report", "Issue and read the two reports."),
