@@ -26,8 +26,8 @@ CLAIMS: Final[Mapping[str, str]] = {
     "tile": "each tile holds the hashes that its entries lead to",
     "root": "the entries lead to the root that the log signed",
     "entry": "each entry is canonical, of this log, and has the form of its type",
-    "key": "each key is introduced once, by the operator, and was held by its owner",
-    "signer": "each entry names a key introduced before it for entries of its type",
+    "key": "each key is introduced once and was held by its owner, and each that ends was in use",
+    "signer": "each entry names a key introduced before it, not ended, for entries of its type",
     "signature": "each entry is signed by the key it names",
     "sequence": "each key's entries are numbered from 0 without gap",
     "reference": "each entry refers to earlier entries only, of the right type",
@@ -65,13 +65,17 @@ class CheckCount:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """A key as its `key.added` entry introduced it; valid for entries after `leaf`."""
+    """A key as entry `leaf` introduced it; it may sign the entries after that one.
+
+    `until` is the entry that replaced or revoked it, the last that it may sign; None: it goes on.
+    """
 
     key_id: str
     public_key: bytes
     role: Role
     holder: str
     leaf: int
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

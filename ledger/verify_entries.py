@@ -7,26 +7,28 @@ that a later entry's references can be judged; leaf hashes are kept from the las
 from __future__ import annotations
 
 from array import array
-from base64 import b64decode
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.canonical import canonical_bytes
 from ledger.errors import KeyRefused, RecordError, SignatureRefused
-from ledger.findings import KnownKey
-from ledger.grammar import DATA, SIGNER_ROLES
-from ledger.keys import POSSESSION_TAG, PublicKey, Role
+from ledger.grammar import DATA
+from ledger.keybook import ADDED, ENDING, REVOKED, ROTATED, KeyBook
 from ledger.merkle import root_of
 from ledger.record import parse_entry
 from ledger.verify_rows import Beside
 
 if TYPE_CHECKING:
-    from ledger.findings import Tally
+    from ledger.findings import KnownKey, Tally
     from ledger.record import Entry
     from ledger.verify_files import Files
 
 _TYPES: Final = ("", *DATA)  # a type's place here is its code; 0 stands for an unreadable entry
 _CODE: Final = {name: code for code, name in enumerate(_TYPES)}
+_KEY_CLAIMS: Final = {
+    ADDED: "a new key, held by its owner",
+    ROTATED: "a new key, held by its owner, in place of one of its role that is in use",
+    REVOKED: "a key in use, and not the last of an operator",
+}
 
 
 class EntryChecks:
@@ -36,9 +38,8 @@ class EntryChecks:
         self._origin = origin
         self._tally = tally
         self._beside = Beside(files, tally, openings_withheld=openings_withheld)
-        self.keys: dict[str, KnownKey] = {}
+        self.book = KeyBook()
         self.counts: Counter[str] = Counter()
-        self._public: dict[str, PublicKey] = {}
         self._next_seq: dict[str, int] = {}
         self._unread = 0  # entries that could not be read and may explain a gap in the numbers
         self._codes = bytearray()
@@ -85,9 +86,10 @@ class EntryChecks:
     def _check(self, leaf: int, entry: Entry) -> None:
         kind, data = entry.type, entry.body["data"]
         self.counts[kind] += 1
-        if kind == "key.added":
-            self._check_key(leaf, entry)
-        self._check_signature(leaf, entry)
+        fits = kind not in _KEY_CLAIMS or self._check_key(leaf, entry.body)
+        signed = self._check_signature(leaf, entry)
+        if kind in ENDING and fits and signed:
+            self.book.end(leaf, entry.body)
         self._check_sequence(leaf, entry.body)
         reason = self._bad_reference(leaf, kind, entry.body)
         if reason:
@@ -112,51 +114,40 @@ class EntryChecks:
         self._targets.append(target)
         self._rows.append(rows)
 
+    @property
+    def keys(self) -> dict[str, KnownKey]:
+        """Every key introduced so far, ended ones too."""
+        return self.book.keys
+
     # --- keys and signatures ---
 
-    def _check_key(self, leaf: int, entry: Entry) -> None:
+    def _check_key(self, leaf: int, body: dict[str, Any]) -> bool:
         try:
-            self._introduce(leaf, entry)
+            self.book.check(leaf, body)
         except (KeyRefused, SignatureRefused) as error:
-            self._tally.fail("key", leaf, expected="a new key, held by its owner", got=error)
-        else:
-            self._tally.passed("key")
+            self._tally.fail("key", leaf, expected=_KEY_CLAIMS[body["type"]], got=error)
+            return False
+        self._tally.passed("key")
+        return True
 
-    def _introduce(self, leaf: int, entry: Entry) -> None:
-        """Take up a new key. Known even if not shown to be held: its entries are judged by it."""
-        data = entry.body["data"]
-        named, role, public = data["key_id"], Role(data["role"]), b64decode(data["public_key"])
-        key = PublicKey(public)
-        if key.key_id != named:
-            raise KeyRefused(named, f"the public key's id is {key.key_id}")
-        if named in self.keys:
-            raise KeyRefused(named, f"was introduced at leaf {self.keys[named].leaf}")
-        if leaf == 0 and (role is not Role.OPERATOR or entry.body["producer"] != named):
-            raise KeyRefused(named, "the log begins with the operator's own key")
-        self.keys[named] = KnownKey(named, public, role, data["holder"], leaf)
-        self._public[named] = key
-        claim = {name: value for name, value in data.items() if name != "possession"}
-        key.verify(POSSESSION_TAG + canonical_bytes(claim), b64decode(data["possession"]))
-
-    def _check_signature(self, leaf: int, entry: Entry) -> None:
-        signer, wanted = entry.body["producer"], SIGNER_ROLES[entry.type]
-        known = self.keys.get(signer)
-        # The operator's first key is introduced by the entry that it signs.
-        if known is None or (known.leaf >= leaf > 0):
-            got = f"{signer}, not introduced before"
-            self._tally.fail("signer", leaf, expected=f"a key of role {wanted}", got=got)
-            return
-        if known.role is not wanted:
-            got = f"{signer}, of role {known.role}"
-            self._tally.fail("signer", leaf, expected=f"a key of role {wanted}", got=got)
-        else:
+    def _check_signature(self, leaf: int, entry: Entry) -> bool:
+        """Whether the signer may sign this, and whether he did; False after any finding."""
+        signer = entry.body["producer"]
+        misfit = self.book.misfit(leaf, entry.body)
+        if misfit is None:
             self._tally.passed("signer")
+        else:
+            self._tally.fail("signer", leaf, expected=misfit[0], got=misfit[1])
+        key = self.book.public.get(signer)
+        if key is None or (self.book.keys[signer].leaf >= leaf > 0):
+            return False
         try:
-            self._public[signer].verify(entry.message, entry.signature)
+            key.verify(entry.message, entry.signature)
         except SignatureRefused as error:
             self._tally.fail("signature", leaf, expected=f"a signature by {signer}", got=error)
-        else:
-            self._tally.passed("signature")
+            return False
+        self._tally.passed("signature")
+        return misfit is None
 
     def _check_sequence(self, leaf: int, body: dict[str, Any]) -> None:
         signer, seq = body["producer"], body["seq"]

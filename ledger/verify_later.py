@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.errors import LedgerError, RecordError, TileError
 from ledger.grammar import DIGEST
-from ledger.keys import PublicKey
+from ledger.keybook import KeyBook
 from ledger.layout import (
     CHECKPOINT,
     HISTORY,
@@ -135,8 +135,7 @@ class LaterEntries(EntryChecks):
         self._first = earlier.size
         self.named: set[str] = set()  # paths of the blobs that new entries name
         past = Past(files, tiles, tally, earlier.size)
-        self.keys.update({key.key_id: key for key in earlier.keys})
-        self._public.update({key.key_id: PublicKey(key.public_key) for key in earlier.keys})
+        self.book = KeyBook(earlier.keys)
         self._next_seq.update(earlier.next_seq)
         self._codes = _Column(past, 0)  # type: ignore[assignment] # read by leaf, appended to
         self._targets = _Column(past, 1)  # type: ignore[assignment]

@@ -28,6 +28,7 @@ from ledger.grammar import (
     check_fields,
     matching,
     one_of,
+    or_null,
     text,
 )
 from ledger.keys import KEY_BYTES, Role
@@ -146,14 +147,21 @@ def _key_json(key: KnownKey) -> dict[str, Any]:
         "role": str(key.role),
         "holder": key.holder,
         "leaf": key.leaf,
+        "until": key.until,
     }
 
 
 def _key(value: Mapping[str, Any]) -> KnownKey:
+    value = {"until": None, **value}  # a state from before keys could end
     check_fields(value, _KEY, "state.keys")
-    public = base64.b64decode(value["public_key"])
-    role = Role(value["role"])
-    return KnownKey(value["key_id"], public, role, value["holder"], value["leaf"])
+    return KnownKey(
+        key_id=value["key_id"],
+        public_key=base64.b64decode(value["public_key"]),
+        role=Role(value["role"]),
+        holder=value["holder"],
+        leaf=value["leaf"],
+        until=value["until"],
+    )
 
 
 def _bool(value: object) -> str | None:
@@ -183,6 +191,7 @@ _KEY: Fields = {
     "role": one_of(*Role),
     "holder": _TEXT,
     "leaf": LEAF,
+    "until": or_null(LEAF),
 }
 _EVENT: Fields = {
     "leaf": LEAF,

@@ -13,7 +13,7 @@ from ledger.verifier_archive import modules
 
 # Ratchets: lower them when the verifier shrinks, raise them only with a reason in the commit.
 CHECKS_MOST = 700
-WHOLE_MOST = 2280
+WHOLE_MOST = 2350  # 70 more: keys that are replaced and revoked (keybook)
 SLACK = 60  # lines that may be gained before the figure above has to follow
 QUIET = {
     tokenize.COMMENT,
