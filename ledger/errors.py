@@ -189,6 +189,53 @@ class LedgerInconsistent(LedgerError):
         self.got = got
 
 
+# --- the anchor ------------------------------------------------------------------------------
+
+
+class AnchorRefused(LedgerError):
+    """The anchor cannot be used as it is; nothing is appended."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"anchor {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class AnchorLost(AnchorRefused):
+    """There is no anchor, or its disk is not there; none is made on first use."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            path,
+            "it is not there; without it nobody notices a restored backup, so nothing is appended. "
+            "Bring its disk back, or, where it is lost or never was: assay ledger anchor --create",
+        )
+
+
+class RolledBack(LedgerError):
+    """The database is behind its anchor, or another log; nothing is appended."""
+
+    def __init__(self, *, size: int, root: bytes, found_size: int, found_root: bytes) -> None:
+        found = f"ends at {found_size}" if found_size < size else f"has {found_root.hex()} there"
+        super().__init__(
+            f"the anchor stands at {size} entries, root {root.hex()}, and the database {found}: it "
+            "was rolled back, or is another's. Nothing is appended; bring back what is missing "
+            "from an export: assay ledger recover EXPORT_DIR"
+        )
+        self.size = size
+        self.root = root
+        self.found_size = found_size
+        self.found_root = found_root
+
+
+class RecoveryRefused(LedgerError):
+    """An export does not continue this database; nothing was changed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"not recovered, nothing was changed: {reason}")
+        self.reason = reason
+
+
 # --- witnesses -------------------------------------------------------------------------------
 
 

@@ -4,14 +4,15 @@
 disk, with the receipt that says so; until then nothing has happened. Waiting callers share one
 commit (`commit.py`); what one commit does is in `writing.py`, what reading does in `reading.py`.
 
-Next releases add here: an anchor outside the database (advanced after each commit, against
-rollback), witnesses' cosignatures, and PostgreSQL.
+With an anchor (`anchor.py`) no checkpoint leaves, alone or in a receipt, before the anchor stands
+at it; one that a crash left behind is moved first.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.anchor import Anchor
 from ledger.beside import check_beside
 from ledger.commit import GroupCommit
 from ledger.dialect import run
@@ -61,17 +62,31 @@ PAGE = 256  # entries read at a time, with no connection held between two pages
 class Ledger:
     """One log in one database. May be shared by threads; open it after a fork, not before."""
 
-    def __init__(self, engine: Engine, signer: NoteSigner, data_dir: Path) -> None:
+    def __init__(
+        self, engine: Engine, signer: NoteSigner, data_dir: Path, anchor: Anchor | None = None
+    ) -> None:
         self._engine = engine
+        self._anchor = anchor
         self._signer = signer
         self.origin = signer.name
         self.vkey = signer.vkey
-        self._commit = GroupCommit(Writer(engine, signer, data_dir / LOCK_FILE).write)
+        self._commit = GroupCommit(Writer(engine, signer, data_dir / LOCK_FILE, anchor).write)
 
     @classmethod
-    def create(cls, engine: Engine, *, origin: str, log_key: SigningKey, data_dir: Path) -> Ledger:
-        """A new, empty log in a database that has the schema and no log yet."""
+    def create(
+        cls,
+        engine: Engine,
+        *,
+        origin: str,
+        log_key: SigningKey,
+        data_dir: Path,
+        anchor: Path | None = None,
+    ) -> Ledger:
+        """A new, empty log in a database that has the schema and no log yet, with its anchor."""
         signer = NoteSigner(origin, log_key)
+        made = Anchor(anchor, signer.vkey) if anchor else None
+        if made is not None:
+            made.refuse_existing()
         empty = Frontier()
         note = sign_checkpoint(Checkpoint(origin, 0, empty.root()), signer)
         with writer(engine).begin() as connection:
@@ -83,17 +98,31 @@ class Ledger:
                 (origin, b""),
             )
             run(connection, "INSERT INTO ledger_checkpoint (size, note) VALUES (0, ?)", (note,))
-        return cls(engine, signer, data_dir)
+        if made is not None:
+            made.create(note, reason="the log was made")
+        return cls(engine, signer, data_dir, made)
 
     @classmethod
-    def open(cls, engine: Engine, *, origin: str, log_key: SigningKey, data_dir: Path) -> Ledger:
-        """The log of a database. Nothing is created.
+    def open(
+        cls,
+        engine: Engine,
+        *,
+        origin: str,
+        log_key: SigningKey,
+        data_dir: Path,
+        anchor: Path | None = None,
+    ) -> Ledger:
+        """The log of a database, and its anchor's file if it has one. Nothing is created.
 
         Refuses a database without a log, another origin or key, a head that is not the signed one,
-        and tiles or newest entries that do not lead to it.
+        tiles or newest entries that do not lead to it, and a log that does not begin with what is
+        anchored. Moves an anchor that a crash left behind.
         """
         check_exists(engine)
-        ledger = cls(engine, NoteSigner(origin, log_key), data_dir)
+        signer = NoteSigner(origin, log_key)
+        ledger = cls(engine, signer, data_dir, Anchor(anchor, signer.vkey) if anchor else None)
+        # Before the database is: an honest one cannot be behind what was anchored by then.
+        anchored = ledger._anchor.read() if ledger._anchor is not None else None
         with engine.connect() as connection:
             frontier = read_head(connection)
             found = run(connection, "SELECT origin FROM ledger_head").scalar()
@@ -101,6 +130,10 @@ class Ledger:
                 raise LedgerInconsistent("origin of the log", expected=origin, got=found)
             SignedHead(VerifierKey.parse(ledger.vkey)).check(connection, frontier)
             check_right_edge(connection, frontier)
+            if ledger._anchor is not None:
+                ledger._anchor.check(connection, frontier, anchored)
+        if anchored is not None and anchored.size < frontier.size:
+            ledger._catch_up()
         return ledger
 
     # --- append ---
@@ -132,7 +165,34 @@ class Ledger:
     def duplicate_of(self, idempotency_key: str, request_digest: str | None) -> Appended | None:
         """What is recorded under a key, with its first receipt. Raises DuplicateKeyConflict."""
         with self._engine.connect() as connection:
-            return find_duplicate(connection, idempotency_key, request_digest)
+            found = find_duplicate(connection, idempotency_key, request_digest)
+        if found is not None:
+            self._anchored(found.receipt.tree_size)
+        return found
+
+    # --- the anchor ---
+
+    def check_anchor(self) -> None:
+        """Raise RolledBack when the log does not begin with what is anchored, or what it lacks."""
+        if self._anchor is None:
+            return
+        anchored = self._anchor.read()
+        with self._engine.connect() as connection:
+            self._anchor.check(connection, read_head(connection), anchored)
+
+    def _anchored(self, size: int) -> int | None:
+        """How far the anchor is, at `size` at least: it is moved first. None without an anchor."""
+        if self._anchor is None:
+            return None
+        anchored = self._anchor.read()
+        if anchored.size < size:
+            self._catch_up()
+            anchored = self._anchor.read()
+        return anchored.size
+
+    def _catch_up(self) -> None:
+        """Move the anchor to the head: a commit of nothing does."""
+        self._commit.submit([], 0)
 
     # --- read ---
 
@@ -191,12 +251,22 @@ class Ledger:
     # --- prove ---
 
     def checkpoint(self, size: int | None = None) -> str:
-        """The newest checkpoint as a signed note, or an older one. Raises NotFound."""
+        """The newest checkpoint as a signed note, or an older one. Raises NotFound.
+
+        None above the anchor is shown: it would be a promise that nothing keeps yet.
+        """
+        newest = self._anchored(0)
         with self._engine.connect() as connection:
-            return read_checkpoint(connection, read_size(connection) if size is None else size)
+            wanted = size if size is not None else newest
+            if wanted is None:
+                wanted = read_size(connection)
+            if newest is not None and wanted > newest:
+                raise NotFound("checkpoint of size", wanted)
+            return read_checkpoint(connection, wanted)
 
     def checkpoints(self) -> Iterator[tuple[int, str]]:
-        """Every checkpoint, by size."""
+        """Every checkpoint up to the newest, by size."""
+        newest = self._anchored(0)
         after = -1
         while True:
             with self._engine.connect() as connection:
@@ -205,7 +275,10 @@ class Ledger:
                     "SELECT size, note FROM ledger_checkpoint WHERE size > ? ORDER BY size LIMIT ?",
                     (after, PAGE),
                 ).all()
-            yield from ((int(size), str(note)) for size, note in page)
+            for size, note in page:
+                if newest is not None and size > newest:
+                    return
+                yield int(size), str(note)
             if len(page) < PAGE:
                 return
             after = page[-1][0]
@@ -214,7 +287,11 @@ class Ledger:
         """The receipt of an entry under the newest checkpoint. Raises NotFound."""
         with self._engine.connect() as connection:
             read_entry(connection, index)
-            return receipt_at(connection, index, read_size(connection))
+        newest = self._anchored(index + 1)
+        with self._engine.connect() as connection:
+            return receipt_at(
+                connection, index, read_size(connection) if newest is None else newest
+            )
 
     def prove(self, index: int, size: int) -> list[bytes]:
         """The inclusion path of a leaf in the tree of a size. Raises InclusionError."""

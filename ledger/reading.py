@@ -57,12 +57,12 @@ class SignedHead:
 
     def __init__(self, key: VerifierKey) -> None:
         self._key = key
-        self._note = ""  # the last note whose signature was checked: its text decides, so it keeps
+        self.note = ""  # the last note whose signature was checked: its text decides, so it keeps
         self._opened: Checkpoint | None = None
 
     def signed(self, note: str, checkpoint: Checkpoint) -> None:
         """Be told of a note just signed, so that its signature need not be checked once more."""
-        self._note, self._opened = note, checkpoint
+        self.note, self._opened = note, checkpoint
 
     def check(self, connection: Connection, frontier: Frontier) -> None:
         """Raise LedgerInconsistent unless the log signed exactly this root at this size."""
@@ -70,8 +70,8 @@ class SignedHead:
             note = read_checkpoint(connection, frontier.size)
         except NotFound as error:
             raise LedgerInconsistent(f"head of size {frontier.size} is not signed") from error
-        if self._opened is None or note != self._note:
-            self._note, self._opened = note, open_checkpoint(note, self._key)
+        if self._opened is None or note != self.note:
+            self.note, self._opened = note, open_checkpoint(note, self._key)
         signed, got = self._opened, frontier.root()
         if (signed.size, signed.root) != (frontier.size, got):
             raise LedgerInconsistent(

@@ -2,7 +2,8 @@
 
 Everything of a batch happens in one transaction under the append lock, in the order of the plan:
 read the head; answer retries; number and sign; insert; read the stored bytes back and hash them
-(one flipped bit before signing ended a public log in 2022); sign the checkpoint; commit. The head
+(one flipped bit before signing ended a public log in 2022); sign the checkpoint; commit; move the
+anchor (`anchor.py`), which the head was held against. Only then are receipts handed out. The head
 is read each time and held against its signed checkpoint: a log must not sign over a head that has
 rotted. No state of the tree is kept between two commits, so there is nothing to be stale after a
 failure or after another process has written.
@@ -18,8 +19,10 @@ from ledger.append_lock import AppendLock, RowLock
 from ledger.beside import insert_beside
 from ledger.condition import Newest
 from ledger.dialect import DRIVER_ERRORS, insert, is_sqlite, run, run_among, run_many
+from ledger.ended import EndedKeys, hold
 from ledger.errors import (
     DuplicateKeyConflict,
+    KeyRefused,
     LedgerError,
     LedgerInconsistent,
     LedgerUnavailable,
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from ledger.anchor import Anchor
     from ledger.commit import Group
     from ledger.condition import Unless
     from ledger.keys import SigningKey
@@ -99,11 +103,15 @@ class _Sorted:
 class Writer:
     """Appends batches to one log."""
 
-    def __init__(self, engine: Engine, signer: NoteSigner, lock_path: Path) -> None:
+    def __init__(
+        self, engine: Engine, signer: NoteSigner, lock_path: Path, anchor: Anchor | None = None
+    ) -> None:
+        self._anchor = anchor
         self._engine = writer(engine)
         self._signer = signer
         self._head = SignedHead(VerifierKey.parse(signer.vkey))
         self._lock = AppendLock(lock_path) if is_sqlite(engine) else RowLock()
+        self._ended = EndedKeys()
         self._commits = 0
 
     def write(self, groups: list[Group[Prepared, Appended]]) -> None:
@@ -125,6 +133,8 @@ class Writer:
         with self._engine.begin() as connection:
             frontier = read_head(connection, lock=True)
             self._head.check(connection, frontier)
+            if self._anchor is not None:
+                self._anchor.check(connection, frontier)
             found = self._sort_out(connection, groups, frontier.size)
             answers = dict(found.known)
             if found.fresh:
@@ -132,6 +142,8 @@ class Writer:
             for place, twin in found.twins.items():
                 first = answers[id(twin.prepared)]
                 answers[place] = Appended(first.index, first.receipt, repeated=True)
+        if self._anchor is not None:
+            self._anchor.advance(self._engine, self._head.note)
         return [
             (group, [answers[id(item)] for item in group.items])
             for group in groups
@@ -145,14 +157,16 @@ class Writer:
     ) -> _Sorted:
         """New entries with their places, and answers to what is in the log already.
 
-        A group with a conflicting idempotency key, with parents that are not in the log, or whose
-        condition does not hold, is failed here, before anything is written.
+        A group with a conflicting idempotency key, with parents that are not in the log, whose
+        condition does not hold, or signed by a key that has ended, is failed here, before anything
+        is written.
         """
         found = _Sorted([], {}, {})
         keys = [item.draft.idempotency_key for group in groups for item in group.items]
         recorded = find_recorded(connection, [key for key in keys if key is not None])
         conditions = (item.unless for group in groups for item in group.items)
         newest = Newest(connection, conditions, size)
+        ended = self._ended.look(connection, size)
         promised: dict[str, tuple[str | None, _New]] = {}  # idempotency keys of this batch
         for group in groups:
             mine = _Sorted([], {}, {})
@@ -172,7 +186,10 @@ class Writer:
                             taken[item.draft.idempotency_key] = item.draft.request_digest, new
                 for new in mine.fresh:
                     newest.check(new.prepared.unless)
-            except (DuplicateKeyConflict, Overtaken, RecordError) as error:
+                hold(
+                    ((n.index, n.prepared.key.key_id, n.prepared.draft) for n in mine.fresh), ended
+                )
+            except (DuplicateKeyConflict, KeyRefused, Overtaken, RecordError) as error:
                 group.fail(error)
                 continue
             for new in mine.fresh:

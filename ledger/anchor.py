@@ -1,0 +1,228 @@
+"""The newest checkpoint, kept outside the database: a database restored from a backup is noticed.
+
+A log that goes on from yesterday's backup signs a second history under its own key. So the newest
+checkpoint lies in a file of its own, best on another disk, and is compared twice for each commit:
+
+- before anything is signed, under the append lock: the log in the database must begin with the
+  anchored tree;
+- after COMMIT and before any receipt leaves, the anchor moves to the new checkpoint.
+
+A crash in between leaves the database one commit ahead (on PostgreSQL as many as others made): the
+next start or append sees that it begins with the anchored tree, and moves the anchor. It is never
+behind; then nothing is appended, and the error names the command that recovers what is missing.
+
+The anchor is made by `assay init` or `assay ledger anchor --create`, never on first use, and never
+edited: whoever edits it can cause a split view. It is a signed note, so only the log's key makes
+one; an older one put back in its place is not noticed while the database is older too.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ledger.append_lock import AppendLock
+from ledger.canonical import canonical_bytes, parse_canonical
+from ledger.errors import (
+    AnchorLost,
+    AnchorRefused,
+    CanonicalError,
+    LedgerUnavailable,
+    NotFound,
+    RecordError,
+    RolledBack,
+)
+from ledger.grammar import LEAF, check_fields, one_of, text
+from ledger.note import VerifierKey, open_checkpoint
+from ledger.reading import read_checkpoint, tile_reader
+from ledger.tiles import root_from_tiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Connection, Engine
+
+    from ledger.grammar import Fields
+    from ledger.merkle import Frontier
+
+SCHEMA: Final = "assay/anchor/v1"
+FILE_MAX: Final = 1 << 16  # bytes of an anchor; a note with one signature has about 300
+REASON_MAX: Final = 1024  # characters of why an anchor was made
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """What an anchor holds: a checkpoint, and since which size and why the anchor exists."""
+
+    size: int
+    root: bytes
+    note: str
+    since: int
+    reason: str
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes of the file."""
+        return canonical_bytes(
+            {
+                "schema": SCHEMA,
+                "size": self.size,
+                "root": self.root.hex(),
+                "note": self.note,
+                "created": {"size": self.since, "reason": self.reason},
+            }
+        )
+
+
+class Anchor:
+    """The anchor file of one log. Opened by each process for itself; threads may read together.
+
+    Who calls `check` and `advance` is alone in its process, as the leader of a commit is.
+    """
+
+    def __init__(self, path: Path, vkey: str) -> None:
+        self.path = path
+        self._key = VerifierKey.parse(vkey)
+        self._lock = AppendLock(path.with_name(path.name + ".lock"))
+        self._read: tuple[bytes, Anchored] | None = None  # what was parsed last, and from what
+        self._checked = ""  # the note that `check` saw: the database begins with its tree
+
+    def read(self) -> Anchored:
+        """What is anchored now. Raises AnchorLost, AnchorRefused or LedgerUnavailable."""
+        try:
+            with self.path.open("rb") as file:
+                data = file.read(FILE_MAX)
+        except FileNotFoundError as error:
+            raise AnchorLost(str(self.path)) from error
+        except OSError as error:
+            raise LedgerUnavailable("reading the anchor", str(error)) from error
+        known = self._read
+        if known is None or known[0] != data:
+            self._read = known = data, self._parsed(data)
+        return known[1]
+
+    def create(self, note: str, *, reason: str) -> Anchored:
+        """Make the anchor, at a checkpoint. Raises AnchorRefused when there is one already."""
+        checkpoint = open_checkpoint(note, self._key)
+        made = Anchored(checkpoint.size, checkpoint.root, note, checkpoint.size, reason)
+        try:
+            with self._lock.held():
+                self.refuse_existing()
+                self._write(made)
+        except OSError as error:
+            raise LedgerUnavailable("writing the anchor", str(error)) from error
+        return made
+
+    def refuse_existing(self) -> None:
+        """Raise AnchorRefused when there is an anchor: it is never edited."""
+        if self.path.exists():
+            raise AnchorRefused(str(self.path), "it exists, and an anchor is never edited")
+
+    def check(
+        self, connection: Connection, frontier: Frontier, anchored: Anchored | None = None
+    ) -> Anchored:
+        """Refuse a log that does not begin with the anchored tree. Raises RolledBack.
+
+        The head is locked, or `anchored` was read before the head was: an honest database is never
+        behind then.
+        """
+        anchored = anchored or self.read()
+        if anchored.size > frontier.size:
+            raise _rolled_back(anchored, frontier.size, frontier.root())
+        if anchored.size == frontier.size:
+            found = frontier.root()
+        else:
+            found = root_from_tiles(anchored.size, tile_reader(connection))
+        if found != anchored.root:
+            raise _rolled_back(anchored, anchored.size, found)
+        self._checked = anchored.note
+        return anchored
+
+    def advance(self, engine: Engine, note: str) -> None:
+        """Move to a checkpoint that is committed, unless another worker has come further.
+
+        Compare-and-set: what is there must be what `check` saw, or a checkpoint of this database.
+        Raises RolledBack, or LedgerUnavailable when it cannot be written; nothing may be answered
+        then.
+        """
+        if self.read().note == note:
+            return
+        new = open_checkpoint(note, self._key)
+        try:
+            with self._lock.held():
+                now = self.read()
+                if now.note != self._checked:
+                    self._compare(engine, now)
+                if now.size < new.size:
+                    self._write(Anchored(new.size, new.root, note, now.since, now.reason))
+        except OSError as error:
+            raise LedgerUnavailable("writing the anchor", str(error)) from error
+
+    def _compare(self, engine: Engine, now: Anchored) -> None:
+        """Hold what another worker anchored against this database's checkpoint of that size."""
+        with engine.connect() as connection:
+            try:
+                note = read_checkpoint(connection, now.size)
+            except NotFound as error:
+                raise _rolled_back(now, now.size, b"") from error
+        root = open_checkpoint(note, self._key).root
+        if root != now.root:
+            raise _rolled_back(now, now.size, root)
+
+    def _write(self, anchored: Anchored) -> None:
+        """Replace the file, whole or not at all, on disk when this returns."""
+        data = anchored.to_bytes()
+        draft = self.path.with_name(self.path.name + ".part")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor with a mode
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.path)
+        _sync_directory(self.path.parent)
+        self._read = data, anchored
+
+    def _parsed(self, data: bytes) -> Anchored:
+        try:
+            value = parse_canonical(data)
+            if not isinstance(value, dict):
+                raise AnchorRefused(str(self.path), "expected an object")
+            check_fields(value, _FIELDS, "anchor")
+        except (CanonicalError, RecordError) as error:
+            raise AnchorRefused(str(self.path), str(error)) from error
+        checkpoint = open_checkpoint(value["note"], self._key)
+        if (checkpoint.size, checkpoint.root.hex()) != (value["size"], value["root"]):
+            raise AnchorRefused(str(self.path), "size and root are not those of its note")
+        created = value["created"]
+        return Anchored(
+            checkpoint.size, checkpoint.root, value["note"], created["size"], created["reason"]
+        )
+
+
+def _rolled_back(anchored: Anchored, found_size: int, found_root: bytes) -> RolledBack:
+    return RolledBack(
+        size=anchored.size, root=anchored.root, found_size=found_size, found_root=found_root
+    )
+
+
+def _created(value: object) -> str | None:
+    if not isinstance(value, dict) or set(value) != {"reason", "size"}:
+        return "expected reason and size"
+    return LEAF(value["size"]) or text(REASON_MAX)(value["reason"])
+
+
+_FIELDS: Fields = {
+    "schema": one_of(SCHEMA),
+    "size": LEAF,
+    "root": text(64),
+    "note": text(FILE_MAX),
+    "created": _created,
+}
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
