@@ -57,6 +57,7 @@ def create_app(assembly: Assembly) -> OpenAPI:
     log_requests(app)
     health.install(app, health.Metrics())
     pages.require_reader(app)
+    pages.show_problems(app)
     access.install(app)
     for module in BLUEPRINTS:
         app.register_api(module.api)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from pydantic import ValidationError
 
+PROBLEM = "application/problem+json"
 RETRY_AFTER_S = 1  # a full queue drains within one commit; a second is generous
 FIELDS_SHOWN = 20  # of a body with more at fault; nobody repairs more at a time
 NAME_SHOWN = 120  # characters of a field's name: the caller may have made it up
@@ -170,7 +171,7 @@ def problem(error: ServiceError) -> Response:
     response = Response(
         json.dumps(body, indent=2) + "\n",
         status=error.status,
-        content_type="application/problem+json",
+        content_type=PROBLEM,
     )
     response.headers.update(error.headers)
     return response

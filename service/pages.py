@@ -14,9 +14,9 @@ from flask import Blueprint, Response, current_app, g, redirect, request, sessio
 from werkzeug.test import Client, EnvironBuilder
 
 import dashboards
-from service.api.access import INTERNAL, assembly, public
+from service.api.access import API, INTERNAL, assembly, public
 from service.auth import Identity
-from service.errors import ServiceError
+from service.errors import PROBLEM, ServiceError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -93,6 +93,22 @@ def require_reader(app: Flask) -> None:
             return redirect(url_for("pages.sign_in_form", next=request.full_path.rstrip("?")))
         g.identity = identity
         return None
+
+
+def show_problems(app: Flask) -> None:
+    """Show a problem as a page to whoever asked for a page, and outside /v1 alone."""
+
+    @app.after_request
+    def show(response: Response) -> Response:
+        accepted = request.accept_mimetypes
+        reader = accepted["text/html"] > accepted[PROBLEM]
+        if response.mimetype != PROBLEM or request.path.startswith(API) or not reader:
+            return response
+        told = response.get_json()
+        page: Response = dashboards.render_error(
+            dashboards.Problem(told["status"], told["title"], told["detail"])
+        )
+        return page
 
 
 def _form(error: str | None, target: str, status: int = 200) -> Response:

@@ -8,11 +8,12 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from ledger.record import parse_entry
+from models.errors import ModelError
 from service.api.access import assembly, caller, needs
 from service.api.schemas import ReportAnswer
 from service.auth import Scope
 from service.correctness import issue_correctness
-from service.errors import Missing
+from service.errors import Missing, ServiceError
 from service.honesty import issue_honesty
 
 api = APIBlueprint(
@@ -63,9 +64,15 @@ def _newest(kind: str) -> dict[str, object]:
     here = assembly()
     for stored in here.ledger.entries(type="report", ref=kind, newest=True, limit=1):
         body = parse_entry(stored.entry).body
+        try:
+            report = here.blobs.get(body["data"]["report_digest"])
+        except ModelError as error:
+            detail = f"the bytes of the report at leaf {stored.index} are gone or changed; "
+            detail += f"issue a new one: POST /v1/reports/{kind}"
+            raise ServiceError(500, "report-lost", detail) from error
         return {
             "leaf_index": stored.index,
             "issued_at": body["event_time"],
-            "report": json.loads(here.blobs.get(body["data"]["report_digest"])),
+            "report": json.loads(report),
         }
     raise Missing(f"no {kind} report was issued yet", f"issue one: POST /v1/reports/{kind}")

@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger.store import writer
 from models.reference import credit_default, trade_signal, value_at_risk
 from models.reference.data import load_credit, load_sp500
 from models.reference.market import days
@@ -138,3 +139,14 @@ DESK = Identity(key_id="0" * 16, actor_id="desk", scopes=frozenset({Scope.TRADER
 
 def reporter():
     return Identity(key_id="1" * 16, actor_id="back-office", scopes=frozenset({Scope.OUTCOMES}))
+
+
+def break_storage(house):
+    """Take the log's head away, as a damaged database would: reads and commits fail from now on."""
+    with writer(house.engine).begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE ledger_head RENAME TO ledger_head_gone")
+
+
+def mend_storage(house):
+    with writer(house.engine).begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE ledger_head_gone RENAME TO ledger_head")
