@@ -1,12 +1,14 @@
 """Where an export is written to: a directory, or any other place that keeps files by path.
 
 `export` writes in an order that never leaves a reader with a checkpoint and less than what is under
-it; a destination answers for one file at a time: whole or not there. This file knows directories;
-`publishing` knows object stores and the rest of fsspec.
+it; a destination answers for one file at a time: whole or not there. A directory shows nothing
+before everything is on disk, so a disk that fills up or fails leaves the export that was there.
+This file knows directories; `publishing` knows object stores and the rest of fsspec.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from ledger.layout import DirectorySource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -33,17 +35,24 @@ class Destination(Protocol):
         """A whole file. Raises FileNotFoundError."""
 
     def put(self, path: str, data: bytes, digest: str) -> None:
-        """Keep a file, durably and whole when this returns; may do nothing when it is there."""
+        """Keep a file, whole; may do nothing when it is there, and may wait for `show`."""
+
+    def show(self) -> None:
+        """All that was put is in its place, durably, when this returns; the last put comes last."""
+
+    def drop(self) -> None:
+        """Forget what was put and is not shown yet."""
 
     def remove(self, path: str) -> None:
         """Remove a file that is there."""
 
 
 class DirectoryDestination:
-    """A directory. Each file is written beside its place, synced and renamed."""
+    """A directory. Each file is written beside its place and synced; `show` renames them all."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._drafts: dict[Path, None] = {}  # places of files written and not shown yet, in order
         self._holder: int | None = None  # the thread that holds the directory
 
     def __str__(self) -> str:
@@ -80,22 +89,48 @@ class DirectoryDestination:
         return (self._directory / path).read_bytes()
 
     def put(self, path: str, data: bytes, digest: str) -> None:  # noqa: ARG002 - bytes are compared
-        """Write the whole file or leave the one before it; on disk when this returns."""
+        """Write the file beside its place; it is on disk, and not shown, when this returns."""
         place = self._directory / path
         if place.is_file() and not place.is_symlink() and place.read_bytes() == data:
             return
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.with_name(place.name + ".part")
-        with draft.open("wb") as file:
+        self._drafts[place] = None
+        with _draft_of(place).open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(place)
-        _sync_directory(place.parent)
+
+    def show(self) -> None:
+        """Rename each draft to its place, the last once all others are durable there."""
+        places = list(self._drafts)
+        for group in (places[:-1], places[-1:]):
+            for place in group:
+                _draft_of(place).replace(place)
+            for directory in self._above(group):
+                _sync_directory(directory)
+        self._drafts.clear()
+
+    def drop(self) -> None:
+        """Remove the drafts; one that cannot be removed is left to the next export."""
+        for place in self._drafts:
+            with contextlib.suppress(OSError):
+                _draft_of(place).unlink(missing_ok=True)
+        self._drafts.clear()
+
+    def _above(self, places: Iterable[Path]) -> set[Path]:
+        """The directories above places, up to and with this one: any of them may be new."""
+        inside = {self._directory}
+        for place in places:
+            inside.update(p for p in place.parents if p.is_relative_to(self._directory))
+        return inside
 
     def remove(self, path: str) -> None:
         """Unlink a file."""
         (self._directory / path).unlink()
+
+
+def _draft_of(place: Path) -> Path:
+    return place.with_name(place.name + ".part")
 
 
 def _sync_directory(directory: Path) -> None:

@@ -2,8 +2,9 @@
 
 Each file is put whole into its place (`destination`: a directory; `publishing`: any fsspec file
 system); the checkpoint comes last, so a reader who has it has everything under it. Files already
-there with the right bytes are left alone, so a second export costs what is new. Whatever else is
-there is removed after the checkpoint: an unknown file is a finding of the audit.
+there with the right bytes are left alone, so a second export costs what is new. A directory's old
+export stays as it is until every new file is on disk beside it. Whatever else is there is removed
+after the checkpoint: an unknown file is a finding of the audit.
 
 The caller says which blobs go along and how to read them; this file knows nothing of models.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.canonical import canonical_bytes, parse_canonical
 from ledger.destination import DirectoryDestination
-from ledger.errors import LedgerInconsistent
+from ledger.errors import LedgerInconsistent, NotFound, TileError
 from ledger.layout import (
     CHECKPOINT,
     HISTORY,
@@ -26,12 +27,14 @@ from ledger.layout import (
     WITHHELD,
     Index,
     blob_path,
+    bundle_beside,
+    is_blob,
     openings_path,
     rows_path,
 )
 from ledger.note import open_checkpoint, parse_checkpoint
 from ledger.record import unsigned_body
-from ledger.tiles import TILE_WIDTH, split_bundle, tiles_for
+from ledger.tiles import TILE_WIDTH, parse_path, split_bundle, tiles_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,14 +78,18 @@ def _export(
     progress: Progress | None,
 ) -> int:
     size = open_checkpoint(note, ledger.vkey).size
-    _refuse_foreign(where, ledger.origin, size)
+    _refuse_foreign(where, ledger, size)
     files: dict[str, str] = {}
-    for path, data in _files(ledger, size, vault, blobs, progress):
-        files[path] = _put(where, path, data)
-    openings = INCLUDED if vault is not None else WITHHELD
-    index = Index(origin=ledger.origin, tree_size=size, files=files, openings=openings)
-    _put(where, INDEX, index.to_bytes())
-    _put(where, CHECKPOINT, note.encode())
+    try:
+        for path, data in _files(ledger, size, vault, blobs, progress):
+            files[path] = _put(where, path, data)
+        openings = INCLUDED if vault is not None else WITHHELD
+        index = Index(origin=ledger.origin, tree_size=size, files=files, openings=openings)
+        _put(where, INDEX, index.to_bytes())
+        _put(where, CHECKPOINT, note.encode())
+        where.show()
+    finally:
+        where.drop()
     for stale in where.names() - {*files, INDEX, CHECKPOINT}:
         where.remove(stale)
     return size
@@ -94,27 +101,41 @@ def _put(where: Destination, path: str, data: bytes) -> str:
     return digest
 
 
-def _refuse_foreign(where: Destination, origin: str, size: int) -> None:
+def _refuse_foreign(where: Destination, ledger: Ledger, size: int) -> None:
     """An export is only ever refreshed by its own log, and never shortened."""
     try:
         text = where.read(CHECKPOINT).decode()
     except FileNotFoundError:
-        if not _began(where.names()):
+        if not all(map(_ours, where.names())):
             raise LedgerInconsistent(f"{where} holds files that are no export") from None
         return
+    except UnicodeDecodeError as error:
+        raise LedgerInconsistent(f"{where} holds files that are no export") from error
     held = parse_checkpoint(text.partition("\n\n")[0] + "\n")
-    if held.origin != origin:
-        raise LedgerInconsistent(f"export in {where}", expected=origin, got=held.origin)
+    if held.origin != ledger.origin:
+        raise LedgerInconsistent(f"export in {where}", expected=ledger.origin, got=held.origin)
     if held.size > size:
         raise LedgerInconsistent(
             f"export in {where} is longer than the log", expected=size, got=held.size
         )
+    try:
+        signed = open_checkpoint(ledger.checkpoint(held.size), ledger.vkey)
+    except NotFound:
+        signed = None
+    if signed is None or signed.root != held.root:
+        raise LedgerInconsistent(f"export in {where} is of another log named {held.origin}")
 
 
-def _began(names: set[str]) -> bool:
-    """Whether files without a checkpoint are those of an export that was cut off, or none."""
-    ours = {"tile", "rows", "openings", "blobs", CHECKPOINT, HISTORY, INDEX}
-    return {name.partition("/")[0].removesuffix(".part") for name in names} <= ours
+def _ours(path: str) -> bool:
+    """Whether a file may be what an export left that was cut off before its checkpoint."""
+    name = path.removesuffix(".part")
+    if name in {CHECKPOINT, HISTORY, INDEX} or is_blob(name) or bundle_beside(name) is not None:
+        return True
+    try:
+        parse_path(name)
+    except TileError:
+        return False
+    return True
 
 
 def _files(

@@ -72,6 +72,12 @@ class RemoteDestination:
             self._fs.mv(place + ".part", place)
         self._sizes[path] = len(data)
 
+    def show(self) -> None:
+        """Nothing to do: what was put is there, and the last put came last."""
+
+    def drop(self) -> None:
+        """Nothing to do: what was uploaded stays, under the old checkpoint, until the next time."""
+
     def remove(self, path: str) -> None:
         """Remove a file."""
         self._fs.rm_file(self._at(path))
