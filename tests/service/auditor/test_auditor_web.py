@@ -367,6 +367,17 @@ def test_an_export_that_moves_faster_than_it_is_read_is_could_not_check(moving, 
         assert "run the audit again" in done.stderr
 
 
+def test_a_file_that_a_refresh_took_away_is_no_finding(moving, house, spool):
+    now, later = moving
+    blob = next(p.relative_to(now).as_posix() for p in sorted((now / "blobs").iterdir()))
+    with serving(now.parent) as site:
+        source = open_site(site, spool)
+        refresh(now, later)
+        (now / blob).unlink()
+        with pytest.raises(ExportMoved, match=blob):
+            source.read(blob)
+
+
 def test_a_broken_file_is_no_excuse_of_a_refresh(moving, house, spool):
     now, _ = moving
     (now / "tile/0/000").write_bytes(b"x" * 8192)
