@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 _TYPES: Final = ("", *DATA)  # a type's place here is its code; 0 stands for an unreadable entry
 _CODE: Final = {name: code for code, name in enumerate(_TYPES)}
+# Fields that speak of what was there before, and how far below the entry's leaf they end.
+_BEHIND: Final = {
+    "report": ("checkpoint_size", 0),
+    "seal": ("checkpoint_size", 0),
+    "timestamp": ("leaf", 1),
+}
 _KEY_CLAIMS: Final = {
     ADDED: "a new key, held by its owner",
     ROTATED: "a new key, held by its owner, in place of one of its role that is in use",
@@ -177,8 +183,9 @@ class EntryChecks:
             return self._not_a("limits", data["replaces"], leaf)
         if kind == "drift" and not data["first_leaf"] <= data["last_leaf"] < leaf:
             return f"leaves {data['first_leaf']} to {data['last_leaf']}"
-        if kind in {"report", "seal"} and data["checkpoint_size"] > leaf:
-            return f"a checkpoint of size {data['checkpoint_size']}"
+        if kind in _BEHIND:
+            field, behind = _BEHIND[kind]
+            return f"{field} {data[field]}" if data[field] > leaf - behind else ""
         return ""
 
     def _bad_outcome(self, leaf: int, data: dict[str, Any]) -> str:

@@ -43,6 +43,7 @@ TIME = "2026-11-25T03:20:00.123Z"
 ROW = row_object(0, {"x": "1" * 64}, {"margin_q16": "2" * 64}, "long")
 NAMED = {"model_digest": DIGEST, "name": "m", "reason": "because"}
 SEALED = {"period": "2026-11-25", "first_index": 0, "count": 1, "root": "3" * 64}
+HOLD = {"hold_id": "case-7", "reason": "because", "authority": "a court"}
 PREDICTION = {
     "model_digest": DIGEST,
     "model_name": "m",
@@ -54,14 +55,17 @@ PREDICTION = {
     "row_count": 1,
     "row": ROW,
 }
+KEYED = {
+    "key_id": KEY.key_id,
+    "public_key": base64.b64encode(KEY.public).decode(),
+    "role": "operator",
+    "holder": "somebody",
+    "possession": base64.b64encode(bytes(64)).decode(),
+}
 EXAMPLES = {
-    "key.added": {
-        "key_id": KEY.key_id,
-        "public_key": base64.b64encode(KEY.public).decode(),
-        "role": "operator",
-        "holder": "somebody",
-        "possession": base64.b64encode(bytes(64)).decode(),
-    },
+    "key.added": KEYED,
+    "key.rotated": {**KEYED, "replaces": "0" * 32},
+    "key.revoked": {"key_id": KEY.key_id, "reason": "because"},
     "model.published": {
         "model_digest": DIGEST,
         "name": "m",
@@ -107,6 +111,10 @@ EXAMPLES = {
     },
     "report": {"report_kind": "honesty", "checkpoint_size": 1, "report_digest": DIGEST},
     "seal": {**SEALED, "checkpoint_size": 1},
+    "erasure": {"rows": ["17.3"], "reason": "because", "authority": "the subject"},
+    "timestamp": {"leaf": 0, "token_digest": DIGEST, "authority": "CN=somebody"},
+    "hold.placed": HOLD,
+    "hold.lifted": HOLD,
 }
 
 
@@ -203,6 +211,14 @@ def test_another_layout_is_refused(data):
 def wide(fields):
     row = row_object(0, {f"n{i}": "1" * 64 for i in range(fields)}, {}, "long")
     return draft("prediction", data={**PREDICTION, "row": row})
+
+
+@pytest.mark.parametrize(
+    "row", ["17", "17.", "17.03", "017.3", "17.3.1", "-1.0", "17.100000", " 1.0"]
+)
+def test_an_erased_row_has_one_spelling(row):
+    with pytest.raises(RecordError, match=r"data\.rows"):
+        check_draft(draft("erasure", data={**EXAMPLES["erasure"], "rows": [row]}))
 
 
 def test_an_entry_has_at_most_65535_bytes_whatever_its_number():

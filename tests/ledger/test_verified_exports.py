@@ -25,8 +25,9 @@ from ledger.errors import KeyRefused
 from ledger.findings import CLAIMS, FINDINGS_KEPT
 from ledger.keys import Role, SigningKey
 from ledger.layout import CHECKPOINT, HISTORY, INDEX, DirectorySource, openings_path, rows_path
-from ledger.merkle import leaf_hash
+from ledger.merkle import leaf_hash, root_of
 from ledger.note import Checkpoint, NoteSigner, sign_checkpoint
+from ledger.record import row_bytes
 from ledger.verify import verify_export
 
 VKEY = SIGNER.vkey
@@ -74,7 +75,8 @@ def test_counts_are_of_what_was_looked_at():
     assert counts["leaf"] == counts["entry"] == counts["signature"] == SIZE
     assert counts["key"] == 5
     assert counts["row"] == counts["seal"] == 2
-    assert counts["opening"] == 1 + 3 + 3 + 2
+    assert counts["opening"] == 1 + 3 + 3 + 1
+    assert counts["erasure"] == 1
     assert counts["history"] == len(LOG.sizes)
     assert counts["file"] == len(FILES) - 2
 
@@ -448,6 +450,24 @@ LIES = {
         "reference",
         lambda log: log.add("report", REPORT, Role.REPORTER),
     ),
+    "a time-stamp of itself": (
+        "reference",
+        lambda log: log.add(
+            "timestamp",
+            {"leaf": 8, "token_digest": DIGEST, "authority": "a"},
+            Role.REPORTER,
+        ),
+    ),
+    "an erasure of what comes later": ("reference", lambda log: log.erase("8.0", keep=True)),
+    "an erasure of what is no row": ("reference", lambda log: log.erase("2.0", keep=True)),
+    "an erasure of a row too many": ("reference", lambda log: log.erase("6.3", keep=True)),
+    "an erasure that erased nothing": ("erasure", lambda log: log.erase("6.2", keep=True)),
+    "an erasure by another than the operator": (
+        "signer",
+        lambda log: log.add(
+            "erasure", {"rows": [], "reason": "r", "authority": "a"}, Role.PRODUCER
+        ),
+    ),
     "a seal that leaves a gap": ("seal", lambda log: log.seal(1)),
     "a seal over itself": ("seal", lambda log: log.seal(0, count=9)),
     "a seal past its checkpoint": ("seal", lambda log: log.seal(0, checkpoint_size=7)),
@@ -478,6 +498,10 @@ def test_what_is_no_lie_is_none():
         lambda log: log.add("drift", DRIFT, Role.REPORTER),
         lambda log: log.add("limits", {**LIMITS, "replaces": None}, Role.APPROVER),
         lambda log: log.predict(2, reference="r"),
+        lambda log: log.erase("5.0", "6.2", "7.0"),
+        lambda log: log.add(
+            "timestamp", {"leaf": 7, "token_digest": DIGEST, "authority": "a"}, Role.REPORTER
+        ),
     ):
         assert lied(write)[0] == set()
 
@@ -496,6 +520,13 @@ def test_an_overlap_and_what_adjoins_after_it():
     log.refuse()
     log.seal(overlapping)
     assert found(log.files()) == {("seal", overlapping)}
+
+
+def test_a_seal_out_of_place_is_told_so_and_not_as_another_root():
+    log = MemoryLog()
+    log.seal(1)
+    (finding,) = check(log.files()).findings
+    assert (finding.expected, finding.got) == ("begins at leaf 0", "leaf 1")
 
 
 def test_a_wrong_signature_is_no_wrong_form():
@@ -517,7 +548,7 @@ def test_an_entry_that_cannot_be_read_excuses_one_gap_and_no_more():
     log.refuse(3)
     log.entries[6] = b"x"
     assert found(log.files()) == {("entry", 6)}
-    log.add("refusal", REFUSAL, seq=5)
+    log.add("refusal", REFUSAL, seq=4)
     assert found(log.files()) == {("entry", 6), ("sequence", 8)}
 
 
@@ -535,6 +566,20 @@ def beside(write):
 
 def other(value, **changes):
     return {**json.loads(json.dumps(value)), **changes}
+
+
+def test_an_entry_that_signs_for_more_rows_than_its_root_has():
+    log = MemoryLog()
+    leaf = log.predict(3, row_count=4)
+    assert found(log.files()) == {("row", leaf)}
+
+
+def test_rows_of_another_form_under_their_own_root():
+    log = MemoryLog()
+    rows = [{"row_index": index} for index in range(2)]
+    leaf = log.predict(2, rows_root=root_of([leaf_hash(row_bytes(row)) for row in rows]).hex())
+    log.rows[leaf] = rows
+    assert found(log.files()) == {("row", leaf)}
 
 
 ROWS = {
