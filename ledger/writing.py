@@ -213,7 +213,7 @@ class Writer:
         _read_back(connection, old_size, fresh)
         paths = paths_for_batch(frontier, leaves)
         frontier.extend(leaves)
-        _insert_full_tiles(connection, old_size, frontier.size)
+        insert_full_tiles(connection, old_size, frontier.size)
         checkpoint = Checkpoint(self._signer.name, frontier.size, frontier.root())
         note = sign_checkpoint(checkpoint, self._signer)
         self._head.signed(note, checkpoint)
@@ -377,7 +377,7 @@ def _read_back(connection: Connection, first: int, fresh: Sequence[_New]) -> Non
             raise LedgerInconsistent(f"rows stored from entry {first} on")
 
 
-def _insert_full_tiles(connection: Connection, old_size: int, new_size: int) -> None:
+def insert_full_tiles(connection: Connection, old_size: int, new_size: int) -> None:
     """Store each tile that this batch filled, at every level."""
     level = 0
     old, new = old_size // TILE_WIDTH, new_size // TILE_WIDTH
