@@ -160,9 +160,12 @@ def test_nothing_is_shown_before_all_is_written_and_the_checkpoint_comes_last(
     assert after == ["checkpoint", f"{tmp_path}/x", "sync"]
 
 
-def test_drafts_that_a_killed_export_left_are_removed_by_the_next(log, tmp_path):
+@pytest.mark.parametrize("first", [True, False], ids=["the first export", "a refresh"])
+def test_drafts_that_a_killed_export_left_are_removed_by_the_next(log, tmp_path, first):
     grow(log, 20)
     export(log.ledger, tmp_path / "x", vault=log.vault)
+    if first:
+        (tmp_path / "x" / "checkpoint").unlink()
     for name in ("index.json.part", "tile/entries/000.p/30.part"):
         (tmp_path / "x" / name).write_bytes(b"half of it")
     export(log.ledger, tmp_path / "x", vault=log.vault)
@@ -202,16 +205,14 @@ def test_a_checkpoint_file_of_something_else_stays(log, tmp_path):
         export(log.ledger, tmp_path / "x", vault=log.vault)
 
 
-@pytest.mark.parametrize("same_size", [True, False])
-def test_another_log_of_the_same_name_is_refused(log, tmp_path, same_size):
+@pytest.mark.parametrize("more", [0, 1], ids=["same size", "no checkpoint of that size"])
+def test_another_log_of_the_same_name_is_refused(log, tmp_path, more):
     """A house set up anew under its old name must not overwrite what the old one recorded."""
     grow(log, 30)
     size = export(log.ledger, tmp_path / "x", vault=log.vault)
     other = create_log(tmp_path / "other")
-    while other.ledger.size < size + (not same_size):
-        other.ledger.append_many([(refusal(n), PRODUCER) for n in range(size - other.ledger.size)])
-        if not same_size:
-            other.ledger.append_many([(refusal(1), PRODUCER)] * 2)
+    missing = size + more - other.ledger.size
+    other.ledger.append_many([(refusal(n), PRODUCER) for n in range(missing)])
     with pytest.raises(LedgerInconsistent, match="another log"):
         export(other.ledger, tmp_path / "x", vault=other.vault)
     assert audited(log, tmp_path / "x") == size
