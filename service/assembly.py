@@ -14,6 +14,7 @@ from ledger.log import Ledger
 from ledger.store import check_exists, holds_log, open_engine
 from ledger.vault import Vault
 from models.hub.store import BlobStore
+from service import keys as house_keys
 from service import schema, signers
 from service.auth import KeyRing
 from service.clock import system_clock, utc_ms
@@ -88,8 +89,10 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
     return assemble(settings.model_copy(update={"witness_policy": None}), clock)
 
 
-def assemble(settings: Settings, clock: Clock = system_clock) -> Assembly:
-    """Open an existing house."""
+def assemble(
+    settings: Settings, clock: Clock = system_clock, *, ended_keys: bool = False
+) -> Assembly:
+    """Open an existing house. With `ended_keys` also one whose own keys may not all sign."""
     if not settings.keys_dir.is_dir():
         raise NotInitialised(str(settings.data_dir))
     keys = signers.load(settings.keys_dir)
@@ -103,6 +106,7 @@ def assemble(settings: Settings, clock: Clock = system_clock) -> Assembly:
             log_key=keys.log,
             data_dir=settings.data_dir,
         )
+        keys = house_keys.settle(settings, keys, ledger, ended=ended_keys)
     except BaseException:
         engine.dispose()
         raise

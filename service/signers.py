@@ -1,8 +1,9 @@
 """The house's own private keys: one per role, one file each, mode 0600, made by `assay init`.
 
-In this release they live on one machine, so a thief of the machine holds all of them; what that
-means is said in docs/threat-model.md. Each key is introduced by a `key.added` entry signed by the
-operator and by itself, so an auditor learns from the log alone who could sign what, from when.
+Unless some are elsewhere (`ledger/kms.py`) a thief of the machine holds all of them; what that
+means is said in docs/threat-model.md. Each key is introduced by an entry signed by the operator, or
+by the key that it replaces, and by itself, so an auditor learns from the log alone who could sign
+what, from which entry to which. How one follows another is in `keys.py`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger.canonical import canonical_bytes
-from ledger.keys import Role, SigningKey, load_key, save_key
+from ledger.keybook import ADDED, ROTATED
+from ledger.keys import POSSESSION_TAG, Role, SigningKey, save_key
 from ledger.record import Draft
 from service.errors import NotInitialised
+from service.key_files import load_current
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +32,6 @@ ROLES = (
     Role.APPROVER,
     Role.REPORTER,
 )
-POSSESSION = b"assay/key-possession/v1\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +62,45 @@ def load(directory: Path) -> Signers:
     if not directory.is_dir():
         raise NotInitialised(str(directory.parent))
     return Signers(
-        by_role={role: load_key(directory / f"{role}.key") for role in ROLES},
-        log=load_key(directory / f"{Role.LOG}.key"),
+        by_role={role: load_current(directory, role) for role in ROLES},
+        log=load_current(directory, Role.LOG),
         openings=_read_secret(directory / "openings.kek"),
         sessions=_read_secret(directory / "sessions.secret"),
     )
 
 
-def introduction(key: SigningKey, role: Role, holder: str, *, event_time: str) -> Draft:
+def introduction(
+    key: SigningKey, role: Role, holder: str, *, event_time: str, actor_id: str = ""
+) -> Draft:
     """The `key.added` entry of a key, with its proof of possession."""
-    data: dict[str, object] = {
+    data = claim_of(key, role, holder)
+    return _entry(ADDED, data, actor_id or holder, event_time)
+
+
+def succession(
+    key: SigningKey, role: Role, holder: str, *, replaces: str, event_time: str, actor_id: str
+) -> Draft:
+    """The `key.rotated` entry of a key that follows another, to be signed by that other one."""
+    data = claim_of(key, role, holder, replaces=replaces)
+    return _entry(ROTATED, data, actor_id, event_time)
+
+
+def claim_of(key: SigningKey, role: Role, holder: str, **more: str) -> dict[str, object]:
+    """What a key says of itself, and its signature over that: it is held by who says so."""
+    claim: dict[str, object] = {
         "key_id": key.key_id,
         "public_key": base64.b64encode(key.public).decode(),
         "role": str(role),
         "holder": holder,
+        **more,
     }
-    possession = key.sign(POSSESSION + canonical_bytes(data))
-    data["possession"] = base64.b64encode(possession).decode()
-    return Draft(type="key.added", actor_id=holder, data=data, event_time=event_time, ref=str(role))
+    possession = key.sign(POSSESSION_TAG + canonical_bytes(claim))
+    return {**claim, "possession": base64.b64encode(possession).decode()}
+
+
+def _entry(kind: str, data: dict[str, object], actor_id: str, event_time: str) -> Draft:
+    ref = str(data["role"])
+    return Draft(type=kind, actor_id=actor_id, data=data, event_time=event_time, ref=ref)
 
 
 def _write_secret(path: Path, secret: bytes) -> None:

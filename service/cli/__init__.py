@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "scheduler": ("house:scheduler", "Run the daily seal, evaluations and drift."),
     "status": ("house:status", "Say what is in a house."),
     "api-keys": ("api_keys:api_keys", "Issue, list and revoke callers' keys."),
+    "keys": ("keys:keys", "List the log's keys, add, rotate and revoke them."),
     "models": ("hub:models", "Publish, approve, promote, withdraw models; list them."),
     "ledger": ("book:ledger", "Seal and export the log."),
     "timestamp": ("timestamps:timestamp", "Have a seal time-stamped by an RFC 3161 authority."),
