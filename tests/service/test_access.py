@@ -7,6 +7,7 @@ import time
 import pytest
 
 from houses import Api, problem_of
+from logs import only_sqlite
 from service.api.access import INTERNAL
 from service.auth import Scope
 from service.errors import FieldRefused
@@ -217,6 +218,7 @@ def test_a_key_without_scope_is_not_made(api):
         api.house.callers.issue("desk", [])
 
 
+@only_sqlite
 def test_secrets_are_not_in_the_database(house):
     api = Api(house)
     token = house.callers.make_link(api.risk.key_id)

@@ -19,29 +19,15 @@ from service.exporting import export_house
 
 @pytest.fixture(scope="module")
 def api(open_api):
-    """A log of more than one tile."""
-    rows = [{"prediction_id": f"{_ask(open_api, 250)}.{i}", "value": "0"} for i in range(250)]
-    body = {"outcomes": [row | {"observed_at": "2026-01-01"} for row in rows[:250]]}
-    assert open_api.outcomes.post("/v1/outcomes", body).status_code == 200
-    assert open_api.house.ledger.size > TILE_WIDTH
+    """A log of more than one tile: one request of many rows, and an outcome of each."""
+    body = {"model": "credit-default", "rows": credit_rows(TILE_WIDTH)}
+    answer = open_api.trader.post("/v1/predictions", body).get_json()
+    outcomes = [
+        {"prediction_id": row["prediction_id"], "value": "0", "observed_at": "2026-01-01"}
+        for row in answer["rows"]
+    ]
+    assert open_api.outcomes.post("/v1/outcomes", {"outcomes": outcomes}).status_code == 200
     return open_api
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _asked_once():
-    yield
-    _asked.clear()
-
-
-_asked = {}
-
-
-def _ask(api, count):
-    """The leaf of one request of many rows, asked once."""
-    if count not in _asked:
-        body = {"model": "credit-default", "rows": credit_rows(count)}
-        _asked[count] = api.trader.post("/v1/predictions", body).get_json()["leaf_index"]
-    return _asked[count]
 
 
 def checkpoint_of(api):

@@ -139,7 +139,8 @@ def test_a_moment_that_is_none_or_is_to_come_is_refused(open_api, moment):
 
 
 def test_a_zone_other_than_utc_is_understood(open_api):
-    moment = (_now() + timedelta(hours=5)).isoformat()[:19] + "%2B05:00"
+    east = (_now() + timedelta(hours=5)).replace(tzinfo=None)
+    moment = east.isoformat(timespec="milliseconds") + "%2B05:00"
     assert open_api.trader.get(f"{CREDIT}?as_of={moment}").status_code == 200
 
 
