@@ -38,6 +38,7 @@ from ledger.tiles import (
     consistency_from_tiles,
     encode_bundle,
     inclusion_from_tiles,
+    root_from_tiles,
     width_at,
 )
 from ledger.writing import Appended, Prepared, Writer, find_duplicate
@@ -179,6 +180,13 @@ class Ledger:
         anchored = self._anchor.read()
         with self._engine.connect() as connection:
             self._anchor.check(connection, read_head(connection), anchored)
+
+    def begins_with(self, size: int, root: bytes) -> bool:
+        """Whether the log has that many entries or more, and that root over them."""
+        with self._engine.connect() as connection:
+            if size > read_size(connection):
+                return False
+            return root_from_tiles(size, tile_reader(connection)) == root
 
     def _anchored(self, size: int) -> int | None:
         """How far the anchor is, at `size` at least: it is moved first. None without an anchor."""

@@ -23,7 +23,7 @@ from ledger.errors import RecoveryRefused
 from ledger.layout import HISTORY, DirectorySource, openings_path, rows_path
 from ledger.log import LOCK_FILE
 from ledger.merkle import HASH_BYTES, leaf_hash
-from ledger.reading import SignedHead, read_entry, read_head
+from ledger.reading import SignedHead, read_head
 from ledger.record import Opening, unsigned_body
 from ledger.store import scrub, writer
 from ledger.tiles import (
@@ -56,11 +56,11 @@ if TYPE_CHECKING:
 class Conventions:
     """What the log's owner can say of an entry and the entry itself does not hold.
 
-    `ref(body, body_at)`: what the entry is looked up by. `subject(leaf, body, subject_of)`: whose
-    its openings are, given whose those of an earlier leaf and row are.
+    `ref(body)`: what the entry is looked up by. `subject(leaf, body, subject_of)`: whose its
+    openings are, given whose those of an earlier leaf and row are.
     """
 
-    ref: Callable[[Body, Callable[[int], Body]], str | None]
+    ref: Callable[[Body], str | None]
     subject: Callable[[int, Body, Callable[[int, int], str | None]], str]
 
 
@@ -189,12 +189,12 @@ class _Continuing:
         self._bodies = {
             leaf: unsigned_body(entry) for leaf, entry in enumerate(entries, start=start)
         }
-        leaves = [leaf_hash(entry) for entry in entries]
+        leaves, ref = [leaf_hash(entry) for entry in entries], self._house.ref
         insert(
             self._connection,
             "ledger_entry",
             [
-                (leaf, entry, hashed, body["type"], self._ref(body), body["idempotency_key"], None)
+                (leaf, entry, hashed, body["type"], ref(body), body["idempotency_key"], None)
                 for (leaf, body), entry, hashed in zip(
                     self._bodies.items(), entries, leaves, strict=True
                 )
@@ -260,14 +260,6 @@ class _Continuing:
                 value: Any = parse_canonical(line)
                 found[value["leaf_index"]].append(value[kind])
         return found
-
-    def _ref(self, body: Body) -> str | None:
-        return self._house.ref(body, self._body_at)
-
-    def _body_at(self, leaf: int) -> Body:
-        if leaf in self._bodies:
-            return self._bodies[leaf]
-        return unsigned_body(read_entry(self._connection, leaf).entry)
 
     def _subject_of(self, leaf: int, row: int) -> str | None:
         found = run(

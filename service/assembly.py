@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ledger.errors import AnchorLost, RolledBack
 from ledger.keys import Role
 from ledger.log import Ledger
 from ledger.store import check_exists, holds_log, open_engine
@@ -70,6 +71,9 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
             f"{settings.data_dir} already holds keys; look at it with: "
             f"assay status --data-dir {settings.data_dir}",
         )
+    if settings.anchor_path.exists():
+        told = f"{settings.anchor_path} is the anchor of a log already; name another: ASSAY_ANCHOR"
+        raise ServiceError(409, "already-initialised", told)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = _new_database(settings)
     keys = signers.create(settings.keys_dir)
@@ -78,6 +82,7 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
         origin=settings.origin or DEFAULT_ORIGIN,
         log_key=keys.log,
         data_dir=settings.data_dir,
+        anchor=settings.anchor_path,
     )
     operator = keys[Role.OPERATOR]
     for role, key in keys.by_role.items():
@@ -102,11 +107,16 @@ def assemble(
         schema.check(engine)
         ledger = Ledger.open(
             engine,
-            origin=settings.origin or _name_of(settings),
+            origin=origin_of(settings),
             log_key=keys.log,
             data_dir=settings.data_dir,
+            anchor=settings.anchor_path,
         )
         keys = house_keys.settle(settings, keys, ledger, ended=ended_keys)
+    except (AnchorLost, RolledBack) as error:
+        engine.dispose()
+        code = "ledger-rolled-back" if isinstance(error, RolledBack) else "ledger-anchor"
+        raise ServiceError(503, code, f"{error} --data-dir {settings.data_dir}") from error
     except BaseException:
         engine.dispose()
         raise
@@ -137,7 +147,7 @@ def _new_database(settings: Settings) -> Engine:
             409,
             "already-initialised",
             "the database holds a house already; on another host of the same house copy keys/, "
-            "log.vkey and blobs/ from the first instead of making new ones",
+            "log.vkey, anchor.json and blobs/ from the first instead of making new ones",
         )
     schema.migrate(engine)
     return engine
@@ -147,8 +157,10 @@ def _vkey_file(settings: Settings) -> Path:
     return settings.data_dir / "log.vkey"
 
 
-def _name_of(settings: Settings) -> str:
-    """The log's name, as its verifier key states it; opening the ledger checks it."""
+def origin_of(settings: Settings) -> str:
+    """The log's name: as set, else as its verifier key states it. Opening the ledger checks it."""
+    if settings.origin:
+        return settings.origin
     try:
         return _vkey_file(settings).read_text("utf-8").partition("+")[0]
     except FileNotFoundError as error:

@@ -97,6 +97,8 @@ _TRANSLATIONS: tuple[tuple[type[Exception], int, str], ...] = (
     (ledger_errors.QueueFull, 503, "queue-full"),
     (ledger_errors.LedgerUnavailable, 503, "ledger-unavailable"),
     (ledger_errors.LedgerInconsistent, 503, "ledger-inconsistent"),
+    (ledger_errors.RolledBack, 503, "ledger-rolled-back"),
+    (ledger_errors.AnchorRefused, 503, "ledger-anchor"),
     (ledger_errors.NotFound, 404, "not-found"),
     (ledger_errors.TileError, 404, "not-found"),
     (ledger_errors.RecordError, 422, "record-refused"),
@@ -117,9 +119,19 @@ _NOT_COMMITTED = (
 _INCONSISTENT = (
     "what the log has stored contradicts itself; it answers nothing until its operator has looked"
 )
+_ROLLED_BACK = (
+    "the database is older than its anchor, or another log's: nothing is recorded or answered "
+    "until its operator has brought back what is missing"
+)
+_ANCHOR = (
+    "the anchor of the log is missing or cannot be used: nothing is recorded or answered until its "
+    "operator has looked"
+)
 _FOR_CALLERS: tuple[tuple[type[Exception], str], ...] = (
     (ledger_errors.LedgerUnavailable, _NOT_COMMITTED),
     (ledger_errors.LedgerInconsistent, _INCONSISTENT),
+    (ledger_errors.RolledBack, _ROLLED_BACK),
+    (ledger_errors.AnchorRefused, _ANCHOR),
 )
 
 

@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     origin: str = Field(
         default="", description="the log's name, given once to `assay init`; later it is checked"
     )
+    anchor: Path | None = Field(
+        default=None,
+        description="file of the newest checkpoint, best on another disk; "
+        "none: <data_dir>/anchor.json",
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
     workers: int = Field(default=1, ge=1, le=64, description="server processes on one ledger")
@@ -43,6 +48,11 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """The database as a SQLAlchemy URL."""
         return self.database_url or f"sqlite:///{self.data_dir / 'assay.db'}"
+
+    @property
+    def anchor_path(self) -> Path:
+        """Where the newest checkpoint is kept outside the database."""
+        return self.anchor or self.data_dir / "anchor.json"
 
     @property
     def keys_dir(self) -> Path:

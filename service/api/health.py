@@ -33,11 +33,12 @@ def live() -> Response:
     return jsonify({"status": "alive"})
 
 
-@api.get("/readyz", summary="Models are loaded and the ledger can be read")
+@api.get("/readyz", summary="Models are loaded, the ledger can be read and appended to")
 @public
 def ready() -> Response:
-    """200 once models are loaded and the log's head is readable; 503 otherwise."""
+    """200 once models are loaded and the log agrees with its anchor; 503 otherwise."""
     here = assembly()
+    here.ledger.check_anchor()
     return jsonify({"status": "ready", "tree_size": here.ledger.size})
 
 

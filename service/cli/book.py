@@ -1,22 +1,18 @@
-"""The log as a book: seal a period, write the export."""
+"""The log as a book: seal a period, write the export, check it; anchor it, recover it."""
 
 from __future__ import annotations
 
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 import click
 
-from service.cli.common import data_dir_option, open_house, told
+from service.cli.common import data_dir_option, open_house, settings_for, told
 from service.clock import utc_ms
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.group()
 def ledger() -> None:
-    """Seal, export and check the log."""
+    """Seal, export, check, anchor and recover the log."""
 
 
 @ledger.command(epilog="Example: assay ledger seal 2026-11-24 --data-dir house")
@@ -109,3 +105,75 @@ def fsck(data_dir: Path | None) -> None:
             f"{len(found)} differences; compare with an export an auditor keeps"
         )
     click.echo(f"{house.ledger.size} entries: nothing differs from what was signed")
+
+
+@ledger.command(
+    epilog="""\b
+Examples:
+  assay ledger anchor --data-dir house
+  assay ledger anchor --create --against export/checkpoint --data-dir house
+  assay ledger anchor --create --reason "disk 2 lost, size agreed with witnesses" --data-dir house
+"""
+)
+@click.option("--create", is_flag=True, help="Make one at the newest checkpoint. Never replaces.")
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A checkpoint kept elsewhere; refused unless the log begins with it.",
+)
+@click.option("--reason", help="Why without one, as the anchor keeps it.")
+@data_dir_option
+@told
+def anchor(
+    against: Path | None, reason: str | None, data_dir: Path | None, *, create: bool
+) -> None:
+    """Show where the anchor stands; or make one for a house that has none, with --create.
+
+    Without an anchor nobody notices a restored backup, so before you make one be sure that nothing
+    is missing: compare with the largest checkpoint that anybody has.
+    """
+    from service.recovering import create_anchor, read_anchor
+
+    settings = settings_for(data_dir)
+    if create:
+        create_anchor(settings, against=against, reason=reason)
+    elif against is not None or reason is not None:
+        raise click.UsageError("--against and --reason go with --create")
+    standing = read_anchor(settings)
+    click.echo(f"anchor      {settings.anchor_path}")
+    click.echo(f"size        {standing.size}")
+    click.echo(f"root        {standing.root.hex()}")
+    click.echo(f"made at     {standing.since} entries: {standing.reason}")
+
+
+@ledger.command(epilog="Example: assay ledger recover kept/export --data-dir house")
+@click.argument("export_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@data_dir_option
+@told
+def recover(export_dir: Path, data_dir: Path | None) -> None:
+    """Bring back what a rolled-back or empty database lacks, from an export with openings.
+
+    The export is checked in full and must continue the database; it is refused on any difference,
+    and nothing is edited. Stop server and scheduler first. Afterwards the log is checked from its
+    bytes and the anchor is moved.
+    """
+    from rich.progress import Progress
+
+    from service.recovering import recover as run
+
+    settings = settings_for(data_dir)
+    with Progress(transient=True) as bar:
+        task = bar.add_task("check", total=None)
+        done = run(
+            settings, export_dir, lambda at, total: bar.update(task, completed=at, total=total)
+        )
+    click.echo(f"{done.size - done.before} entries brought back, after {done.before}")
+    click.echo(f"{done.size} entries: nothing differs from what was signed")
+    if done.anchored:
+        click.echo(f"the anchor stands at {done.size}")
+    else:
+        click.echo("There is no anchor. When nobody has a larger checkpoint than this, make one:")
+        click.echo(
+            f"  assay ledger anchor --create --against {export_dir / 'checkpoint'} "
+            f"--data-dir {settings.data_dir}"
+        )
