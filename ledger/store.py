@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
 from ledger.dialect import POSTGRES, SQLITE, guards, is_sqlite, run, sqlite
@@ -48,11 +49,11 @@ POOL_SIZE: Final = 64  # a connection per request thread, with room for the sche
 POSTGRES_POOL: Final = 8
 POSTGRES_OVERFLOW: Final = 24
 PRAGMAS: Final = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA wal_autocheckpoint=0",
     "PRAGMA foreign_keys=ON",
     "PRAGMA trusted_schema=OFF",
+    "PRAGMA recursive_triggers=ON",  # or REPLACE deletes rows past the triggers
     "PRAGMA secure_delete=ON",
     f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
 )
@@ -74,7 +75,13 @@ def open_engine(url: str) -> Engine:
 
 def _open_sqlite(url: URL) -> Engine:
     check_sqlite(tuple(sqlite.sqlite_version_info))
-    engine = create_engine(url, module=sqlite, pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
+    engine = create_engine(
+        url,
+        module=sqlite,
+        poolclass=QueuePool,  # for a database in memory too, which is then refused
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -189,6 +196,10 @@ def scrub(engine: Engine) -> None:
 
 def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's type
     connection.isolation_level = None
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":  # said of a database in memory, and where files cannot be shared as memory
+        reason = f"it needs a write-ahead log on a local disk; SQLite gives journal mode {mode}"
+        raise LedgerUnavailable("opening the database", reason)
     for pragma in PRAGMAS:
         connection.execute(pragma)
 

@@ -140,7 +140,7 @@ class Vault:
         nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
         try:
             return AESGCM(self._house.decrypt(nonce, sealed, _WRAP + subject.encode()))
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # the latter for one that was cut short
             raise LedgerInconsistent(f"the key of subject {subject} does not unwrap") from error
 
 
@@ -153,6 +153,6 @@ def _decrypt(keys: list[AESGCM], sealed: bytes, aad: bytes, *, leaf: int) -> byt
     for key in keys:
         try:
             return key.decrypt(nonce, ciphertext, aad)
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # the latter for one that was cut short
             continue
     raise LedgerInconsistent(f"an opening of entry {leaf} does not decrypt")
