@@ -1,7 +1,15 @@
-"""The databases tests run on: SQLite always, PostgreSQL wherever its programs are installed."""
+"""The databases tests run on: SQLite always, PostgreSQL wherever its programs are installed.
+
+ASSAY_TEST_DATABASES=sqlite (or postgresql) keeps to one of them.
+"""
+
+import os
+from contextlib import contextmanager
 
 import postgres
 import pytest
+
+DATABASES = os.environ.get("ASSAY_TEST_DATABASES", "sqlite,postgresql").split(",")
 
 
 @pytest.fixture(scope="session")
@@ -15,11 +23,24 @@ def postgres_server():
     server.stop()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request):
-    """The address of a new, empty database; None is SQLite where the test's own files are."""
+@contextmanager
+def _new_database(request):
     if request.param == "sqlite":
         yield None
         return
     with request.getfixturevalue("postgres_server").database() as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def database(request):
+    """The address of a new, empty database; None is SQLite where the test's own files are."""
+    with _new_database(request) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def module_database(request):
+    """The same, one for all tests of a file."""
+    with _new_database(request) as url:
         yield url

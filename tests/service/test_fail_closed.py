@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import event
 
 from houses import Api, credit_rows, make_house, problem_of
+from ledger.dialect import is_sqlite
 from ledger.record import parse_entry
+from logs import only_sqlite
 from service.app import create_app
 from service.assembly import assemble, initialise
 from service.errors import ServiceError
@@ -15,10 +17,27 @@ from service.settings import Settings
 
 @pytest.fixture
 def read_only(api):
-    """The same house once its disk refuses to be written."""
-    api.house.engine.dispose()
-    event.listen(api.house.engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only=ON"))
+    """The same house once its database refuses to be written."""
+    refuse_writes(api.house.engine, [True])
     return api
+
+
+def refuse_writes(engine, switch):
+    """Make a database refuse writes on every new connection while the switch says so."""
+    statement = (
+        "PRAGMA query_only={}"
+        if is_sqlite(engine)
+        else "SET SESSION CHARACTERISTICS AS TRANSACTION READ {}"
+    )
+    words = ("ON", "OFF") if is_sqlite(engine) else ("ONLY", "WRITE")
+
+    def tell(raw, _):
+        raw.execute(statement.format(words[0] if switch[0] else words[1]))
+        if not is_sqlite(engine):
+            raw.commit()
+
+    engine.dispose()
+    event.listen(engine, "connect", tell)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +65,7 @@ def test_reading_goes_on_while_writing_is_refused(read_only):
 
 def test_it_answers_again_once_the_disk_does(api):
     guard = [True]
-
-    def refuse(raw, _):
-        raw.execute(f"PRAGMA query_only={'ON' if guard[0] else 'OFF'}")
-
-    api.house.engine.dispose()
-    event.listen(api.house.engine, "connect", refuse)
+    refuse_writes(api.house.engine, guard)
     assert api.predict(idempotency="k").status_code == 503
     guard[0] = False
     api.house.engine.dispose()
@@ -174,6 +188,7 @@ def test_the_description_is_openapi_3_1_with_a_summary_for_every_route(api):
     assert all(operation.get("summary") for _, _, operation in operations)
 
 
+@only_sqlite
 def test_the_database_really_is_sqlite_with_a_fixed_library(house):
     with house.engine.connect() as connection:
         version = connection.exec_driver_sql("SELECT sqlite_version()").scalar()
