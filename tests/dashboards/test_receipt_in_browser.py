@@ -5,6 +5,7 @@ Whatever is done to a receipt, the browser passes it exactly when `ledger.receip
 
 import base64
 import copy
+import hashlib
 import json
 import random
 
@@ -165,6 +166,38 @@ def flipped(path, at=0):
 
 PATH = receipt()["inclusion"]["path"]
 NOTE = receipt()["checkpoint"]
+
+
+def respelled(note):
+    """The same signature in base64 with a spare bit set."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    body, end = note[:-3], note[-3:]
+    assert end.endswith("=\n")
+    return body + alphabet[alphabet.index(end[0]) | 1] + end[1:]
+
+
+def weakly_signed(note):
+    """A signature whose R is the neutral point: libraries accept it, the rules do not."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    seed = bytes(range(1, 33))
+    scalar = int.from_bytes(hashlib.sha512(seed).digest()[:32], "little")
+    scalar = (scalar & ((1 << 254) - 8)) | (1 << 254)
+    neutral = (1).to_bytes(32, "little")
+    text = note.split("\n\n")[0] + "\n"
+    hashed = hashlib.sha512(neutral + LOG.key.public + text.encode()).digest()
+    s = int.from_bytes(hashed, "little") * scalar % order
+    made = LOG.hash + neutral + s.to_bytes(32, "little")
+    return f"{text}\n\u2014 {ORIGIN} {base64.b64encode(made).decode()}\n"
+
+
+def test_the_weak_signature_would_pass_without_the_rules():
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    text, line = weakly_signed(NOTE).split("\n\n")
+    signature = base64.b64decode(line.split(" ")[2])[4:]
+    Ed25519PublicKey.from_public_bytes(LOG.key.public).verify(signature, (text + "\n").encode())
+
+
 STRANGER = NoteSigner(ORIGIN, SigningKey(b"s" * 32))
 TAMPERED = {
     "a value in the entry": (3, changed(entry=receipt()["entry"].replace("limit 0", "limit 9"))),
@@ -186,6 +219,8 @@ TAMPERED = {
         changed(checkpoint=NOTE.replace(NOTE.split("\n")[2], "A" * 43 + "=")),
     ),
     "a signature cut off": (2, changed(checkpoint=NOTE[: NOTE.index("\u2014")])),
+    "a signature in another spelling": (2, changed(checkpoint=respelled(NOTE))),
+    "a signature with a weak point": (2, changed(checkpoint=weakly_signed(NOTE))),
     "a signature by a stranger": (2, receipt(signer=STRANGER)),
     "an entry of another log": (4, receipt(origin="other.example/log")),
     "another format": (1, changed(format="assay/receipt/v0")),

@@ -135,6 +135,19 @@ def test_a_file_that_got_lost_or_shorter_is_uploaded_again(log, remote):
     assert verify_export(Memory(remote), log.ledger.vkey).findings == ()
 
 
+def test_a_file_of_the_same_length_and_another_content_is_uploaded(log, remote):
+    grow(log, 3)
+    publish(log, remote)
+    place = RemoteDestination("memory://site", remote, "/site")
+    held = remote.files()["openings/000.jsonl"]
+    remote.done = []
+    place.put("openings/000.jsonl", held, "sha256:" + hashlib.sha256(held).hexdigest())
+    assert remote.done == []
+    other = held.replace(b"value 0", b"value 9")
+    place.put("openings/000.jsonl", other, "sha256:" + hashlib.sha256(other).hexdigest())
+    assert remote.done == ["openings/000.jsonl"]
+
+
 def test_files_of_somebody_else_are_left_alone(log, remote):
     remote.pipe_file("/site/thesis.txt", b"mine")
     with pytest.raises(LedgerInconsistent, match="memory://site holds files that are no export"):
