@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import current_app, g, request, session
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from service.auth import ANY, Identity, Scope, refuse_scope
 from service.errors import FieldRefused, ServiceError
@@ -146,16 +147,17 @@ def _check_query() -> None:
 
 
 def _check_body() -> None:
-    if not request.get_data():
+    data = request.get_data()
+    if not data:
         return
+    if request.content_length is None and len(data) >= (request.max_content_length or 0):
+        raise RequestEntityTooLarge  # sent in chunks: what was read may be cut off at the limit
     if request.mimetype != "application/json":
         raise ServiceError(
             415, "media-type", f"send application/json, not {request.mimetype or 'no media type'}"
         )
     try:
-        parsed = json.loads(
-            request.get_data(), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
+        parsed = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ServiceError(400, "malformed-json", f"the body is not JSON: {error}") from error
     if not isinstance(parsed, dict):

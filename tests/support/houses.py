@@ -24,6 +24,7 @@ from service.settings import Settings
 
 ENVIRONMENT = "sha256:" + "0" * 64
 ORIGIN = "test.example/log"
+HEAD_TABLES = ("ledger_head", "ledger_checkpoint")
 
 
 @functools.cache
@@ -142,11 +143,13 @@ def reporter():
 
 
 def break_storage(house):
-    """Take the log's head away, as a damaged database would: reads and commits fail from now on."""
+    """Take the log's head and checkpoints away, as damage would: reads and commits fail now."""
     with writer(house.engine).begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE ledger_head RENAME TO ledger_head_gone")
+        for table in HEAD_TABLES:
+            connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {table}_gone")
 
 
 def mend_storage(house):
     with writer(house.engine).begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE ledger_head_gone RENAME TO ledger_head")
+        for table in HEAD_TABLES:
+            connection.exec_driver_sql(f"ALTER TABLE {table}_gone RENAME TO {table}")
