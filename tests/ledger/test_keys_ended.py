@@ -10,6 +10,7 @@ import pytest
 from memory_logs import SIGNER, MemoryLog, MemorySource, key_of
 
 from ledger.canonical import canonical_bytes
+from ledger.ended import hold
 from ledger.errors import KeyRefused
 from ledger.keybook import REVOKED, ROTATED, KeyBook
 from ledger.keys import POSSESSION_TAG, Role, SigningKey, key_id
@@ -231,25 +232,29 @@ def test_the_last_operator_cannot_be_revoked(log):
 
 # --- keys that verifiers disagree on ---------------------------------------------------------
 
+SMALL, UNUSUAL = "a point of small order", "encoding is not canonical"
 WEAK = {
-    "the point of order 1": (1).to_bytes(32, "little"),
-    "a point of order 2": (2**255 - 20).to_bytes(32, "little"),
-    "zero": bytes(32),
-    "1 written as p + 1": (2**255 - 18).to_bytes(32, "little"),
-    "not canonical": (2**255 - 19 + 3).to_bytes(32, "little"),
-    "not canonical, negative": (2**256 - 16).to_bytes(32, "little"),
+    "the point of order 1": (1, SMALL),
+    "a point of order 2": (2**255 - 20, SMALL),
+    "a point of order 4": (0, SMALL),
+    "1 written as p + 1": (2**255 - 18, SMALL),
+    "not canonical": (2**255 - 19 + 3, UNUSUAL),
+    "not canonical, negative": (2**256 - 16, UNUSUAL),
 }
 
 
-@pytest.mark.parametrize("public", WEAK.values(), ids=WEAK.keys())
+@pytest.mark.parametrize(("number", "told"), WEAK.values(), ids=WEAK.keys())
 @pytest.mark.parametrize("kind", ["key.added", ROTATED])
-def test_small_order_and_non_canonical_keys_are_findings(log, kind, public):
-    told = {"key_id": key_id(public), "public_key": base64.b64encode(public).decode()}
+def test_small_order_and_non_canonical_keys_are_findings(log, kind, number, told):
+    public = number.to_bytes(32, "little")
+    named = {"key_id": key_id(public), "public_key": base64.b64encode(public).decode()}
     if kind == ROTATED:
-        leaf = rotate(log, **told)
+        leaf = rotate(log, **named)
     else:
-        leaf = log.add(kind, claim(NEW, **told), Role.OPERATOR)
-    assert found(log) == {("key", leaf)}
+        leaf = log.add(kind, claim(NEW, **named), Role.OPERATOR)
+    (finding,) = verify(log).findings
+    assert (finding.check, finding.leaf) == ("key", leaf)
+    assert told in finding.got
 
 
 # --- the log itself --------------------------------------------------------------------------
@@ -291,6 +296,21 @@ def test_a_rotation_and_the_old_key_in_one_commit(tmp_path):
     log.ledger.append_many([(succession(old, NEW), old), (refusal(3), NEW)])
     with pytest.raises(KeyRefused):
         log.refuse(4)
+
+
+def test_callers_that_share_a_commit_are_judged_in_their_order():
+    old, ended = stored_key_of(Role.PRODUCER), {}
+    hold([(7, old.key_id, succession(old, NEW))], ended)
+    with pytest.raises(KeyRefused, match="ended by entry 7"):
+        hold([(8, old.key_id, refusal(1))], ended)
+    hold([(8, NEW.key_id, refusal(1))], ended)
+
+
+def test_what_is_refused_ends_nothing():
+    old, ended = stored_key_of(Role.PRODUCER), {"0" * 32: 5}
+    with pytest.raises(KeyRefused):
+        hold([(7, old.key_id, succession(old, NEW)), (8, "0" * 32, refusal(1))], ended)
+    hold([(7, old.key_id, refusal(1))], ended)
 
 
 def test_a_revoked_key_is_refused(tmp_path):
