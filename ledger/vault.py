@@ -5,8 +5,9 @@ transaction that stores the entry, so sealing costs no extra write. Destroying a
 keys makes every opening of the subject unreadable for ever, while the log and its proofs stay.
 
 A sealed opening is 12 bytes of nonce, then ciphertext and tag; subject and row are authenticated,
-so an opening moved to another subject or row does not open. A subject gets another key from each
-process, and again once a process has dropped the last one from memory, so that sealing never
+so an opening moved to another subject or row does not open. One moved between two entries of the
+same subject and row number does; the log's commitments tell (`record.check_opening`, an audit). A
+subject gets another key from each process, and again once a process has dropped the last one from memory, so that sealing never
 reads the database; opening tries each key of the subject, about 4 µs a key.
 
 A process that still holds a destroyed key in memory stores it again with the subject's next

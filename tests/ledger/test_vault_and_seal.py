@@ -5,10 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import InclusionError, LedgerInconsistent
+from ledger.export import export
+from ledger.layout import DirectorySource
 from ledger.merkle import EMPTY_ROOT, inclusion_path, leaf_hash, root_of, verify_inclusion
 from ledger.seal import RowTree, period_root
 from ledger.tables import TABLES
 from ledger.vault import Vault
+from ledger.verify import verify_export
 from logs import DIGEST, drop_guard, only_sqlite
 
 
@@ -72,6 +75,21 @@ def test_an_altered_or_moved_opening_does_not_open(log, change):
         connection.exec_driver_sql(change)
     with pytest.raises(LedgerInconsistent, match="decrypt"):
         log.vault.open(done.index)
+
+
+def test_openings_exchanged_between_two_entries_of_a_subject_are_a_finding(log, tmp_path):
+    """They decrypt, since an entry's place is not known when they are sealed: the log tells."""
+    one, two = log.predict(["a"]), log.predict(["b"])
+    with log.engine.begin() as connection:
+        drop_guard(connection, "ledger_opening", "update")
+        swap = "UPDATE ledger_opening SET leaf_index = {1} WHERE leaf_index = {0}"
+        for old, new in ((one.index, 999), (two.index, one.index), (999, two.index)):
+            connection.exec_driver_sql(swap.format(old, new))
+    assert log.vault.open(one.index)[0].inputs["x"].value == "b"
+    export(log.ledger, tmp_path / "x", vault=log.vault)
+    found = verify_export(DirectorySource(tmp_path / "x"), log.ledger.vkey)
+    told = {(finding.check, finding.leaf) for finding in found.findings}
+    assert told == {("opening", one.index), ("opening", two.index)}
 
 
 def test_an_erased_subject_opens_nothing_and_others_do(log):
