@@ -264,6 +264,8 @@ class Ledger:
         None above the anchor is shown: it would be a promise that nothing keeps yet.
         """
         newest = self._anchored(0)
+        if newest is not None and newest > self.size:
+            self.check_anchor()
         with self._engine.connect() as connection:
             wanted = size if size is not None else newest
             if wanted is None:

@@ -113,7 +113,7 @@ def test_a_backup_restored_under_a_running_process_signs_nothing(anchored):
     assert anchored.ledger.size == FIRST
     with pytest.raises(RolledBack):
         anchored.ledger.check_anchor()
-    with pytest.raises(NotFound):
+    with pytest.raises(RolledBack):
         anchored.ledger.checkpoint()
     assert standing(anchored).note == kept.checkpoint
 
