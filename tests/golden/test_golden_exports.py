@@ -8,6 +8,7 @@ import pytest
 from service.cli.audit import audit_directory, exit_status
 
 BUNDLES = sorted(path for path in Path(__file__).parent.glob("export-*") if path.is_dir())
+ROWS = {"export-0.1": 180, "export-0.2-rotated": 59}  # run again, bit for bit
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
@@ -16,11 +17,11 @@ def test_a_golden_export_verifies_and_replays(bundle):
     report = audit_directory(bundle / "export", vkey)
     assert exit_status(report) == 0, report.findings[:3]
     counts = [execution["counts"] for execution in report.to_json()["executions"]]
-    assert sum(count["bit_exact"] for count in counts) == 180
+    assert sum(count["bit_exact"] for count in counts) == ROWS[bundle.name]
 
 
 def test_there_is_a_bundle_for_the_format_in_use():
-    assert [bundle.name for bundle in BUNDLES][-1] == "export-0.1"
+    assert [bundle.name for bundle in BUNDLES] == sorted(ROWS)
 
 
 def test_a_golden_export_under_another_key_is_refused():
