@@ -67,6 +67,7 @@ class LaterFiles(Files):
         self._old = old
         self.last_known: Checkpoint | None = None
         self._all = set(self.names)
+        self._opened_path, self._opened = "", set[tuple[int, int] | None]()
 
     def read_lines(self, path: str) -> list[bytes]:
         """The lines about new leaves and checkpoints; one that cannot be read stays."""
@@ -82,6 +83,14 @@ class LaterFiles(Files):
             leaves = ((line, _number(line, "leaf_index")) for line in lines)
             return [line for line, leaf in leaves if leaf is None or leaf >= self._old]
         return lines
+
+    def opened(self, leaf: int, row: int) -> bool:
+        """Whether the export opens a row of an older entry."""
+        path = openings_path(leaf // TILE_WIDTH)
+        if path != self._opened_path:
+            lines = super().read_lines(path) if path in self.names else []
+            self._opened_path, self._opened = path, set(map(_row_of, lines))
+        return (leaf, row) in self._opened
 
     def keep_blobs(self, named: set[str]) -> None:
         """From now on, know of the blobs only that new entries name."""
@@ -111,6 +120,14 @@ def _number(line: bytes, key: str) -> int | None:
     return value if type(value) is int else None
 
 
+def _row_of(line: bytes) -> tuple[int, int] | None:
+    try:
+        value = json.loads(line)
+        return int(value["leaf_index"]), int(value["opening"]["row_index"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def _checkpoint_of(line: bytes) -> Checkpoint | None:
     """The checkpoint that a line of the history holds, its signature unchecked: it is compared."""
     try:
@@ -125,7 +142,7 @@ class LaterEntries(EntryChecks):
     def __init__(
         self,
         earlier: Earlier,
-        files: Files,
+        files: LaterFiles,
         tally: Tally,
         tiles: BoundTiles,
         *,
@@ -133,6 +150,7 @@ class LaterEntries(EntryChecks):
     ) -> None:
         super().__init__(earlier.checkpoint.origin, files, tally, openings_withheld=withheld)
         self._first = earlier.size
+        self._past_files = files
         self.named: set[str] = set()  # paths of the blobs that new entries name
         past = Past(files, tiles, tally, earlier.size)
         self.book = KeyBook(earlier.keys)
@@ -147,6 +165,15 @@ class LaterEntries(EntryChecks):
         values = entry.body["data"].values()
         self.named.update(blob_path(value) for value in values if DIGEST(value) is None)
         super()._check(leaf, entry)
+        if entry.type == "erasure":
+            self._check_erased(leaf, entry.body["data"]["rows"])
+
+    def _check_erased(self, leaf: int, rows: list[str]) -> None:
+        """Older openings are not read again, but for those that a new entry says are gone."""
+        for row in rows:
+            of, _, index = row.partition(".")
+            if int(of) < self._first and self._past_files.opened(int(of), int(index)):
+                self._tally.fail("erasure", leaf, expected=f"no opening of {row}", got="one")
 
 
 class _Column:

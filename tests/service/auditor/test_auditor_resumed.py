@@ -238,6 +238,25 @@ def test_tiles_that_prove_nothing_are_a_finding_too(house, desk, tmp_path):
     assert "give no proof" in done.report.findings[0].got
 
 
+def erase(paper, row, *, gone=True):
+    leaf, index = map(int, row.split("."))
+    if gone:
+        kept = [o for o in paper.openings[leaf] if o["row_index"] != index]
+        paper.openings[leaf] = kept
+    data = {"rows": [row], "reason": "asked for", "authority": "the data protection officer"}
+    return paper.add("erasure", data, paper.keys[Role.OPERATOR], "dpo")
+
+
+def test_an_old_row_erased_since_is_no_finding(house, desk):
+    grow(house, 300)
+    first = desk(house)
+    erase(house, f"{house.predictions[0]}.0")
+    erase(house, f"{house.predictions[-1]}.0")
+    resumed, full = desk(house, first.state), desk(house)
+    assert full.report.findings == resumed.report.findings == ()
+    assert counts(resumed.report)["erasure"] == counts(full.report)["erasure"] == (2, 0)
+
+
 # Wrong in the new part: the same findings as a full audit's.
 
 
@@ -306,6 +325,10 @@ def seal_over_other_leaves(paper):
     paper.entries[-2:] = kept[::-1]
     seal(paper)
     paper.entries[-3:-1] = kept
+
+
+def erasure_of_an_old_row_that_is_still_open(paper):
+    erase(paper, f"{paper.predictions[0]}.0", gone=False)
 
 
 def use_after_an_old_withdrawal(paper):
