@@ -17,8 +17,8 @@ from models.reference.data import load_credit, load_sp500
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-FIRST_DAY: Final = "2007-01-01"
-LAST_DAY: Final = "2009-12-31"
+FIRST_DAY: Final = "2007-07-01"
+LAST_DAY: Final = "2009-06-30"
 FROZEN: Final = "2006-12-31"  # the last day the market models may learn from
 HINDSIGHT: Final = "2018-12-31"  # what the rogue operator's model has seen
 CREDIT_ROWS: Final = 3000

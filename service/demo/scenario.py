@@ -99,7 +99,7 @@ def replay_market(address: str, keys: dict[str, str], tell: Narration) -> int:
     operations = Client(address, keys["operations"])
     days = history.market_days()
     with ThreadPoolExecutor(len(history.MARKET_MODELS)) as pool, tell.progress() as bar:
-        task = bar.add_task("S&P 500, 2007 to 2009", total=len(days))
+        task = bar.add_task("S&P 500, July 2007 to June 2009", total=len(days))
         for day in days:
             asked = [
                 pool.submit(desk.predict, name, [day.of(features)], day.as_of)
