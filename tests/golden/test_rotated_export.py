@@ -11,6 +11,7 @@ from ledger.record import parse_entry
 from ledger.tiles import split_bundle, tile_path
 from ledger.verify import verify_export
 from service.auditor.prefix import PrefixSource
+from service.auditor.state import AuditState
 from service.cli.audit import exit_status
 from service.cli.auditing import Asked, audit_source
 
@@ -58,7 +59,7 @@ def test_an_audit_in_two_parts_around_every_change_of_keys_is_the_whole_audit(le
     for size in (leaf, leaf + 1):
         first = audit_source(PrefixSource(source, size), VKEY, Asked())
         assert exit_status(first.report) == 0
-        rest = audit_source(source, VKEY, Asked(earlier=first.state))
+        rest = audit_source(source, VKEY, Asked(earlier=AuditState.parse(first.state.to_bytes())))
         assert exit_status(rest.report) == 0, rest.report.findings[:3]
         assert rest.report.since.size == size, "went on from there"
         assert rest.state.keys == whole.state.keys
