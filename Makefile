@@ -4,7 +4,7 @@ RUN := .venv/bin
 COMPILE = $(UV) pip compile -q --universal --generate-hashes --no-header --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint fmt bench lock clean
+.PHONY: help demo serve test lint fmt bench verifier lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F':.*?## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,12 +24,15 @@ fmt: .venv/ready ## let ruff format and fix what it can
 bench: .venv/ready ## measure; writes docs/benchmarks.md and docs/benchmarks.json
 	$(RUN)/python tests/benchmarks/run.py $(ARGS)
 
+verifier: .venv/ready ## assay-verify.pyz: check exports and receipts with python3 and cryptography alone
+	$(RUN)/python -m ledger.verifier_archive assay-verify.pyz
+
 lock: | $(UV) ## resolve pyproject.toml again: names, versions and hashes, no addresses
 	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) --extra timestamps --extra kms --extra s3 -c requirements.lock pyproject.toml -o requirements-run.lock
 
 clean: ## remove what make made (the environment, caches, demo data)
-	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist demo-data
+	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist demo-data assay-verify.pyz
 
 .venv/ready: requirements.lock pyproject.toml | $(UV)
 	$(UV) venv -q --python '>=3.11,<3.14' --allow-existing .venv
