@@ -25,7 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "api-keys": ("api_keys:api_keys", "Issue, list and revoke callers' keys."),
     "keys": ("keys:keys", "List the log's keys, add, rotate and revoke them."),
     "models": ("hub:models", "Publish, approve, promote, withdraw models; list them."),
-    "ledger": ("book:ledger", "Seal and export the log."),
+    "ledger": ("book:ledger", "Seal, export, check, anchor, recover the log."),
     "timestamp": ("timestamps:timestamp", "Have a seal time-stamped by an RFC 3161 authority."),
     "verify-timestamps": ("timestamps:verify_timestamps", "Check an export's time-stamps."),
     "erase": ("erasure:erase", "Destroy a person's recorded inputs and outputs; proofs stay."),

@@ -1,6 +1,7 @@
 """What docs/operations.md promises: the backup that works, the room a prediction takes."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pysqlite3
@@ -12,9 +13,11 @@ from models.reference import credit_default, trade_signal
 from service.api.health import Metrics
 from service.assembly import assemble
 from service.cli.audit import audit_directory
+from service.errors import ServiceError
 from service.exporting import export_house
 from service.jobs import JOBS
 from service.predict import Ask, predict
+from service.recovering import recover
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
 MODELS = (credit_default.NAME, trade_signal.NAME)
@@ -67,15 +70,28 @@ def test_a_backup_taken_as_documented_is_a_whole_log(house, tmp_path):
     source.backup(target)  # while the house is open
     source.close()
     target.close()
-    predict(house, Ask(trade_signal.NAME, [features[3]], DESK))
     house.engine.dispose()
-    for path in data_dir.glob("assay.db*"):
-        path.unlink()
-    (tmp_path / "backup.db").rename(data_dir / "assay.db")
-    opened = assemble(house.settings)
+    put_back(data_dir, tmp_path / "backup.db")
+    opened = assemble(house.settings)  # nothing was lost, so nothing is in the way
     assert opened.ledger.size == size
+    predict(opened, Ask(trade_signal.NAME, [features[3]], DESK))
+    kept = export_house(opened, tmp_path / "kept")
+    opened.engine.dispose()
+    put_back(data_dir, tmp_path / "backup.db")
+    with pytest.raises(ServiceError, match="assay ledger recover EXPORT_DIR"):
+        assemble(house.settings)
+    recover(house.settings, kept)
+    opened = assemble(house.settings)
+    assert opened.ledger.size == size + 1
     export = export_house(opened, tmp_path / "export")
     assert audit_directory(export, opened.ledger.vkey).failed == 0
+    opened.engine.dispose()
+
+
+def put_back(data_dir, backup):
+    for path in data_dir.glob("assay.db*"):
+        path.unlink()
+    shutil.copy(backup, data_dir / "assay.db")
 
 
 def test_the_page_lists_every_job_of_the_scheduler():

@@ -29,16 +29,19 @@ def decide(house, days):
 
 
 def backup(house, target):
+    """Database and anchor: what must not be restored together."""
     truncate_wal(house.engine)
     shutil.copy(house.settings.data_dir / "assay.db", target)
+    shutil.copy(house.settings.anchor_path, target.with_suffix(".anchor"))
 
 
 def restore(house, source):
-    """The house again, on the database of the backup."""
+    """The house again, on the database and the anchor of the backup."""
     house.engine.dispose()
     for path in house.settings.data_dir.glob("assay.db*"):
         path.unlink()
     shutil.copy(source, house.settings.data_dir / "assay.db")
+    shutil.copy(source.with_suffix(".anchor"), house.settings.anchor_path)
     return assemble(house.settings)
 
 
