@@ -8,6 +8,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import ledger_stores
 import pymerkle
 from harness import Row, interleave, median_wall, ratio
 
@@ -232,4 +233,10 @@ def proofs():
 def rows():
     """Every row of this area."""
     with tempfile.TemporaryDirectory() as scratch:
-        return [*appends(Path(scratch)), *audits(Path(scratch)), *proofs()]
+        directory = Path(scratch)
+        return [
+            *appends(directory),
+            *ledger_stores.rows(directory),
+            *audits(directory),
+            *proofs(),
+        ]
