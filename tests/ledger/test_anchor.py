@@ -133,6 +133,39 @@ def test_a_longer_log_that_forked_is_refused(anchored):
     assert blind.size == FIRST + 4
 
 
+@only_sqlite
+@pytest.mark.parametrize("other", ["the same history", "another history", "a longer one"])
+def test_an_anchor_moved_meanwhile_must_be_of_this_log(anchored, monkeypatch, other):
+    """On PostgreSQL another worker may anchor between our check and our turn."""
+    path = anchored.directory / "anchor.json"
+    four, name = path.read_bytes(), backup(anchored)
+    for n in range(3 if other == "a longer one" else 1):
+        anchored.refuse(n)
+    moved = path.read_bytes()
+    if other != "the same history":
+        restore(anchored, name)
+        blind = Ledger.open(
+            anchored.engine, origin=ORIGIN, log_key=LOG_KEY, data_dir=anchored.directory
+        )
+        blind.append(refusal(7), PRODUCER)
+    path.write_bytes(four)
+    real = Anchor.check
+
+    def check(self, *args):
+        found = real(self, *args)
+        path.write_bytes(moved)
+        return found
+
+    monkeypatch.setattr(Anchor, "check", check)
+    if other == "the same history":
+        assert anchored.refuse(8).index == FIRST + 1
+        assert standing(anchored).size == FIRST + 2
+        return
+    with pytest.raises(RolledBack):
+        anchored.refuse(8)
+    assert path.read_bytes() == moved
+
+
 def test_a_database_ahead_moves_the_anchor_at_the_next_start(anchored, monkeypatch):
     anchored.refuse(1)
     with monkeypatch.context() as broken:
