@@ -6,11 +6,11 @@ keys makes every opening of the subject unreadable for ever, while the log and i
 
 A sealed opening is 12 bytes of nonce, then ciphertext and tag; subject and row are authenticated,
 so an opening moved to another subject or row does not open. One moved between two entries of the
-same subject and row number does; the log's commitments tell (`record.check_opening`, an audit). A
-subject gets another key from each process, and again once a process has dropped the last one from memory, so that sealing never
-reads the database; opening tries each key of the subject, about 4 µs a key.
+same subject and row number does; the log's commitments tell (`record.check_opening`, an audit).
 
-A process that still holds a destroyed key in memory stores it again with the subject's next
+A subject gets another key from each process, and again once a process has dropped the last one from
+memory, so that sealing never reads the database; opening tries each key of the subject, about 4 µs
+a key. A process that still holds a destroyed key in memory stores it again with the subject's next
 opening; what it opened before is gone all the same, since the openings are deleted with it.
 """
 
