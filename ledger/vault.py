@@ -10,7 +10,9 @@ same subject and row number does; the log's commitments tell (`record.check_open
 
 A subject gets another key from each process, and again once a process has dropped the last one from
 memory, so that sealing never reads the database; opening tries each key of the subject, about 4 µs
-a key. A process that still holds a destroyed key in memory stores it again with the subject's next
+a key.
+
+A process that still holds a destroyed key in memory stores it again with the subject's next
 opening; what it opened before is gone all the same, since the openings are deleted with it.
 """
 
