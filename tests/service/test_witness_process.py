@@ -340,10 +340,13 @@ def test_the_auditor_with_an_older_checkpoint_catches_a_split(split, tmp_path):
     ours, theirs = split
     kept = tmp_path / "seen-before"
     kept.write_text(ours.ledger.checkpoint())
-    grow(ours)
-    grow(theirs)
     key = tmp_path / "log.vkey"
     key.write_text(ours.ledger.vkey)
+    for house, status in ((ours, 0), (theirs, 1)):  # as long as what was seen
+        export = export_house(house, tmp_path / f"as-long-{status}")
+        assert assay("audit", export, "--key", key, "--since", kept).exit_code == status
+    grow(ours)
+    grow(theirs)
     honest = export_house(ours, tmp_path / "ours")
     done = assay("audit", honest, "--key", key, "--since", kept)
     assert done.exit_code == 0, done.output
