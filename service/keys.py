@@ -84,7 +84,11 @@ def add(house: Assembly, role: Role, holder: str, act: Act) -> tuple[Path, int]:
     path = house.settings.keys_dir / f"{role}.{key.key_id}{key_files.KEY}"
     save_key(path, key)
     draft = introduction(key, role, holder, event_time=house.now(), actor_id=act.actor_id)
-    return path, _append(house, draft, act.operator(house)).index
+    try:
+        return path, _append(house, draft, act.operator(house)).index
+    except ServiceError:  # refused, so nothing names this key; after any other error something may
+        path.unlink()
+        raise
 
 
 def add_own(house: Assembly, role: Role, holder: str, act: Act) -> tuple[Path, int]:

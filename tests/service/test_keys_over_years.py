@@ -295,6 +295,22 @@ def test_the_last_operator_is_not_revoked_and_another_one_revokes_the_first(hous
     assert findings(again(house), tmp_path) == ()
 
 
+def test_only_an_operators_key_introduces_and_revokes(house, tmp_path):
+    save_key(tmp_path / "stranger.key", SigningKey.generate())
+    size, other = house.ledger.size, house.signers[Role.APPROVER].key_id
+    for file in (house.settings.keys_dir / "reporter.key", tmp_path / "stranger.key"):
+        with_it = ("--with", str(file))
+        for words in (
+            ("revoke", other, "--reason", "r", *with_it),
+            ("add", "--role", "producer", "--holder", "h", *with_it),
+        ):
+            done = assay(house, *words)
+            assert done.exit_code == 1
+            assert "must be signed by a key of role operator" in done.output
+    assert house.ledger.size == size
+    assert not [name for name in names(house) if name.startswith("producer.") and len(name) > 20]
+
+
 @pytest.mark.parametrize("twice", [False, True])
 def test_a_key_that_is_not_in_use_is_not_revoked(house, twice):
     path, _ = keys.add(house, Role.PRODUCER, "desk 2", ACT)
