@@ -176,7 +176,7 @@ STEPS = (
     "insert_beside",
     "_read_back",
     "paths_for_batch",
-    "_insert_full_tiles",
+    "insert_full_tiles",
     "sign_checkpoint",
     "write_head",
 )
