@@ -14,6 +14,7 @@ from flask_openapi3 import Info, OpenAPI
 import dashboards
 from service import errors, pages
 from service.api import access, admin, health, ledger, models, outcomes, predictions, reports
+from service.api.describe import describe
 from service.api.schemas import Problem
 from service.logs import configure, log_requests
 
@@ -37,7 +38,6 @@ def create_app(assembly: Assembly) -> OpenAPI:
         "service",
         info=Info(title="Assay", version=VERSION, description=DESCRIPTION),
         security_schemes={"bearer": {"type": "http", "scheme": "bearer"}},
-        responses={"4XX": Problem, "503": Problem},
         validation_error_status=422,
         validation_error_model=Problem,
         validation_error_callback=_validation_problem,
@@ -73,7 +73,7 @@ def _serve_description(app: OpenAPI) -> None:
 
     @access.public
     def description() -> Response:
-        return jsonify(app.api_doc)
+        return jsonify(describe(app))
 
     app.add_url_rule("/openapi.json", "openapi", description)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -31,9 +32,24 @@ def configure() -> None:
             structlog.processors.JSONRenderer(sort_keys=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # whatever it is by then
+        logger_factory=lambda *_: _Stderr(),
         cache_logger_on_first_use=False,
     )
+
+
+class _Stderr:
+    """Writes lines to stderr, whatever that is by then; a line that cannot be written is lost.
+
+    Often stderr is a file on the disk that is full: an answer must not be lost with the line.
+    """
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = msg
 
 
 def log_requests(app: Flask) -> None:

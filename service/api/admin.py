@@ -7,7 +7,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from service.api.access import assembly, caller, needs
-from service.api.schemas import Strict
+from service.api.schemas import ActAnswer, Strict
 from service.auth import Scope
 from service.lifecycle import LimitTerms, set_limit, withdraw
 from service.sealing import seal
@@ -49,7 +49,7 @@ class LimitRequest(Strict):
     detector: str = Field(default="threshold", max_length=40)
 
 
-@api.post("/seals", summary="Seal a closed period")
+@api.post("/seals", summary="Seal a closed period", responses={200: ActAnswer})
 @needs(Scope.ADMIN)
 def make_seal(body: SealRequest) -> Response:
     """Record the Merkle root of everything since the last seal."""
@@ -57,7 +57,7 @@ def make_seal(body: SealRequest) -> Response:
     return jsonify({"leaf_index": done.index, "receipt": done.receipt.to_json()})
 
 
-@api.post("/withdrawals", summary="Withdraw a model")
+@api.post("/withdrawals", summary="Withdraw a model", responses={200: ActAnswer})
 @needs(Scope.ADMIN)
 def make_withdrawal(body: WithdrawRequest) -> Response:
     """From this entry on the model answers nobody; auditors still find it by digest."""
@@ -67,7 +67,7 @@ def make_withdrawal(body: WithdrawRequest) -> Response:
     return jsonify({"leaf_index": done.index, "receipt": done.receipt.to_json()})
 
 
-@api.post("/limits", summary="Sign a monitoring limit")
+@api.post("/limits", summary="Sign a monitoring limit", responses={200: ActAnswer})
 @needs(Scope.ADMIN)
 def make_limit(body: LimitRequest) -> Response:
     """Record the limit before the data it judges."""

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ledger.errors import LedgerError
 from service.api.access import assembly, internal, public
+from service.api.schemas import StateAnswer
 from service.logs import STARTED, method_name
 
 if TYPE_CHECKING:
@@ -26,14 +27,18 @@ api = APIBlueprint(
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
-@api.get("/livez", summary="The process answers")
+@api.get("/livez", summary="The process answers", responses={200: StateAnswer})
 @public
 def live() -> Response:
     """200 as long as the process can answer at all."""
     return jsonify({"status": "alive"})
 
 
-@api.get("/readyz", summary="Models are loaded, the ledger can be read and appended to")
+@api.get(
+    "/readyz",
+    summary="Models are loaded, the ledger can be read and appended to",
+    responses={200: StateAnswer},
+)
 @public
 def ready() -> Response:
     """200 once models are loaded and the log agrees with its anchor; 503 otherwise."""

@@ -16,15 +16,17 @@ from ledger.note import open_checkpoint
 from ledger.record import parse_entry
 from ledger.tiles import TILE_WIDTH, parse_path
 from service.api.access import assembly, needs
+from service.api.describe import binary, text
 from service.api.schemas import (
+    ConsistencyAnswer,
     ConsistencyQuery,
     EntriesAnswer,
     EntriesQuery,
     EntryAnswer,
+    InclusionAnswer,
     InclusionQuery,
     LeafPath,
     LedgerAnswer,
-    ProofAnswer,
     TileRest,
 )
 from service.auth import Scope
@@ -79,7 +81,11 @@ def summary() -> Response:
     )
 
 
-@api.get("/checkpoint", summary="Newest checkpoint (C2SP signed note)")
+@api.get(
+    "/checkpoint",
+    summary="Newest checkpoint (C2SP signed note)",
+    responses={200: text("text/plain", "The signed note")},
+)
 @needs()
 def checkpoint() -> Response:
     """The signed note, as text, with the witnesses' cosignatures it has so far."""
@@ -87,7 +93,11 @@ def checkpoint() -> Response:
     return _plain(here.cosigning.checkpoint() if here.cosigning else here.ledger.checkpoint())
 
 
-@api.get("/tile/<path:rest>", summary="A tile or an entry bundle (C2SP tlog-tiles)")
+@api.get(
+    "/tile/<path:rest>",
+    summary="A tile or an entry bundle (C2SP tlog-tiles)",
+    responses={200: binary("application/octet-stream", "Hashes, or entries behind their lengths")},
+)
 @needs()
 def tile(path: TileRest) -> Response:
     """Hash tiles under `<level>/<n>[.p/<width>]`, bundles under `entries/<n>[.p/<width>]`."""
@@ -106,7 +116,7 @@ def tile(path: TileRest) -> Response:
     return response
 
 
-@api.get("/proof/inclusion", summary="Inclusion proof", responses={200: ProofAnswer})
+@api.get("/proof/inclusion", summary="Inclusion proof", responses={200: InclusionAnswer})
 @needs()
 def inclusion(query: InclusionQuery) -> Response:
     """The path of one leaf to the root of a tree that holds it."""
@@ -124,7 +134,7 @@ def inclusion(query: InclusionQuery) -> Response:
     )
 
 
-@api.get("/proof/consistency", summary="Consistency proof", responses={200: ProofAnswer})
+@api.get("/proof/consistency", summary="Consistency proof", responses={200: ConsistencyAnswer})
 @needs()
 def consistency(query: ConsistencyQuery) -> Response:
     """That the tree of `first` leaves is a prefix of the tree of `second`."""
@@ -174,7 +184,11 @@ def entry(path: LeafPath) -> Response:
     )
 
 
-@api.get("/export", summary="Everything an offline audit needs, as a tar")
+@api.get(
+    "/export",
+    summary="Everything an offline audit needs, as a tar",
+    responses={200: binary("application/x-tar", "The export")},
+)
 @needs(Scope.AUDITOR)
 def export() -> Response:
     """Tiles, entries, rows, openings, blobs: unpack, then `assay audit DIR --key VKEY`."""

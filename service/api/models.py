@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from ledger.record import parse_entry
 from service.api.access import assembly, needs
-from service.api.schemas import AsOfQuery, ModelAnswer, ModelsAnswer, NamePath
+from service.api.schemas import AsOfQuery, DriftAnswer, ModelAnswer, ModelsAnswer, NamePath
 from service.clock import parse_utc
 from service.errors import FieldRefused, Missing
 
@@ -75,7 +75,7 @@ def one(path: NamePath, query: AsOfQuery) -> Response:
     )
 
 
-@api.get("/<name>/drift", summary="Input drift, a leading indicator")
+@api.get("/<name>/drift", summary="Input drift, a leading indicator", responses={200: DriftAnswer})
 @needs()
 def drift(path: NamePath) -> Response:
     """The newest recorded drift measurements: they say that inputs moved, not that answers err."""

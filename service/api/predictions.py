@@ -14,7 +14,7 @@ from service.api.schemas import (
     PredictionAnswer,
     PredictionPath,
     PredictionRequest,
-    Receipt,
+    ReceiptFile,
 )
 from service.auth import Scope
 from service.errors import FieldRefused, ServiceError
@@ -83,7 +83,7 @@ def read(path: PredictionPath) -> Response:
     return jsonify(answer)
 
 
-@api.get("/<prediction_id>/receipt", summary="Fetch a receipt", responses={200: Receipt})
+@api.get("/<prediction_id>/receipt", summary="Fetch a receipt", responses={200: ReceiptFile})
 @needs()
 def receipt(path: PredictionPath) -> Response:
     """The receipt under the newest witnessed checkpoint, else the newest of all.

@@ -160,6 +160,7 @@ class IdempotencyHeader(BaseModel):
 
     idempotency_key: str | None = Field(
         default=None,
+        alias="Idempotency-Key",
         min_length=1,
         max_length=255,
         description="the same key and body give the same receipt; another body is refused (409)",
@@ -215,6 +216,12 @@ class Receipt(BaseModel):
     checkpoint: str = Field(description="C2SP signed note")
 
 
+class ReceiptFile(Receipt):
+    """A receipt, and for a request of many rows each row's bytes and path to its entry."""
+
+    row_proofs: list[dict[str, Any]] | None = None
+
+
 class Reason(BaseModel):
     """A principal reason, computed from the executed model."""
 
@@ -267,9 +274,41 @@ class ModelsAnswer(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """One model: its versions, aliases and every lifecycle entry; or the as-of answer."""
+    """One model with its whole life; with `as_of` instead what was in production, and its proof."""
 
     name: str
+    kind: str | None = None
+    aliases: dict[str, str] | None = Field(default=None, description="digest by alias")
+    versions: list[dict[str, Any]] | None = Field(
+        default=None, description="each with status, leaves and its whole manifest"
+    )
+    history: list[dict[str, Any]] | None = Field(default=None, description="every lifecycle entry")
+    as_of: str | None = Field(default=None, description="only when asked for; so are those below")
+    model_digest: str | None = None
+    leaf_index: int | None = Field(default=None, description="the promotion that put it there")
+    receipt: Receipt | None = None
+
+
+class DriftAnswer(BaseModel):
+    """Recorded drift measurements, newest first."""
+
+    results: list[dict[str, Any]] = Field(
+        description="leaf_index, event_time, range of leaves, digests, share_drifted, columns"
+    )
+
+
+class ActAnswer(BaseModel):
+    """An act of the house and its receipt."""
+
+    leaf_index: int
+    receipt: Receipt
+
+
+class StateAnswer(BaseModel):
+    """How the process is."""
+
+    status: str
+    tree_size: int | None = Field(default=None, description="entries in the log")
 
 
 class ReportAnswer(BaseModel):
@@ -293,9 +332,19 @@ class LedgerAnswer(BaseModel):
     seals: list[dict[str, Any]]
 
 
-class ProofAnswer(BaseModel):
-    """A Merkle proof (RFC 9162): 32-byte hashes in hex, lowest first."""
+class InclusionAnswer(BaseModel):
+    """An inclusion proof (RFC 9162): 32-byte hashes in hex, lowest first."""
 
+    leaf_index: int
+    tree_size: int
+    path: list[str]
+
+
+class ConsistencyAnswer(BaseModel):
+    """A consistency proof (RFC 9162): 32-byte hashes in hex, lowest first."""
+
+    first: int
+    second: int
     path: list[str]
 
 

@@ -196,7 +196,7 @@ def test_an_idempotency_key_of_no_use_is_refused(api, key):
     headers = {"Authorization": f"Bearer {api.trader.key}", "Idempotency-Key": key}
     refused = api.trader.client.post("/v1/predictions", json=ROW, headers=headers)
     assert refused.status_code == 422
-    assert problem_of(refused)["errors"][0]["field"] == "idempotency_key"
+    assert problem_of(refused)["errors"][0]["field"] == "Idempotency-Key"
 
 
 def test_an_argument_given_twice_is_refused(api):
