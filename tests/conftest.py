@@ -6,8 +6,9 @@ ASSAY_TEST_DATABASES=sqlite (or postgresql) keeps to one of them.
 import os
 from contextlib import contextmanager
 
-import postgres
 import pytest
+
+import postgres
 
 DATABASES = os.environ.get("ASSAY_TEST_DATABASES", "sqlite,postgresql").split(",")
 

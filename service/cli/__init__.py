@@ -28,7 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "ledger": ("book:ledger", "Seal, export, check, anchor, recover the log."),
     "timestamp": ("timestamps:timestamp", "Have a seal time-stamped by an RFC 3161 authority."),
     "verify-timestamps": ("timestamps:verify_timestamps", "Check an export's time-stamps."),
-    "erase": ("erasure:erase", "Destroy a person's recorded inputs and outputs; proofs stay."),
+    "erase": ("erasure:erase", "Destroy what is recorded of a person; proofs stay."),
     "hold": ("erasure:hold", "Place, lift and list legal holds."),
     "report": ("reports:report", "Issue and read the two reports."),
     "witness": ("witness:witness", "Watch other houses' logs and cosign them."),

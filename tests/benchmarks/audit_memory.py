@@ -1,7 +1,7 @@
 """What an audit holds in memory, and what it fetches: a short log against one ten times as long.
 
 Exports are written straight to disk, one prediction of one row with its opening per entry, one
-checkpoint per 64 entries. Each audit runs in a process of its own; memory is the most it ever held
+checkpoint per 64 entries, one seal per 8,192. Each audit runs in a process of its own; memory is the most it ever held
 (`ru_maxrss`), imports included, so the difference between two sizes is what the log costs. Over HTTP
 the server is a thread of this process, on loopback.
 
@@ -35,6 +35,7 @@ from service.verification.policy import DEFAULT_POLICY
 COMMAND = "make bench ARGS=audit"
 SHORT, LONG, NEW = 10, 100, 1  # thousands of entries, made multiples of 256
 BATCH = 64  # entries per checkpoint
+DAY = 8_192  # entries per seal: a check keeps the leaf hashes since the last one
 MEMORY_GOAL = 1.25  # of the short log's memory, for ten times the entries
 
 
@@ -56,7 +57,7 @@ class Growing:
         self.log = self.module.PaperLog()
         self.digest = self.log.publish()
         self.log.approve(self.digest)
-        self.files, self.size = {}, 0
+        self.files, self.size, self.sealed = {}, 0, 0
         self.frontier, self.leaves = Frontier(), []
         self.entries, self.openings, self.notes = [], [], []
         for entry in self.log.entries:
@@ -67,7 +68,8 @@ class Growing:
     def grow(self, size):
         """Add predictions up to a size, a multiple of 256; then index and checkpoint."""
         while self.size < size:
-            self._add(self._prediction(float(self.size % 7)))
+            sealed = self.size % DAY == 0
+            self._add(self._seal() if sealed else self._prediction(float(self.size % 7)))
         levels = [self.leaves]
         while len(levels[-1]) >= TILE_WIDTH:
             below = levels[-1]
@@ -102,8 +104,22 @@ class Growing:
             "row_count": 1,
             "row": row_object(0, inputs, outputs, self.module.decide(output)),
         }
-        key = self.log.keys[Role.PRODUCER]
-        draft = Draft(type="prediction", actor_id="bench", data=data, event_time=self.module.TIME)
+        return self._signed("prediction", data, Role.PRODUCER)
+
+    def _seal(self):
+        first, self.sealed = self.sealed, self.size
+        data = {
+            "period": "2026-11-25",
+            "first_index": first,
+            "count": self.size - first,
+            "root": root_of(self.leaves[first:]).hex(),
+            "checkpoint_size": self.size,
+        }
+        return self._signed("seal", data, Role.REPORTER)
+
+    def _signed(self, kind, data, role):
+        key = self.log.keys[role]
+        draft = Draft(type=kind, actor_id="bench", data=data, event_time=self.module.TIME)
         seq = self.log.seq.get(key.key_id, 0)
         self.log.seq[key.key_id] = seq + 1
         body = encode_body(draft, origin=self.module.ORIGIN, producer=key.key_id, seq=seq)

@@ -9,9 +9,9 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import postgres
 from harness import Row, interleave, median_wall, ratio
 
+import postgres
 from ledger.keys import Role
 from logs import create_log, key_of, open_log, refusal
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "service"))
 
-from houses import DESK, make_house, reporter, signal_days
 from test_timestamps import Authority
 
+from houses import DESK, make_house, reporter, signal_days
 from models.reference import trade_signal
 from service.erasure import Order, erase, lift_hold, place_hold
 from service.exporting import export_house

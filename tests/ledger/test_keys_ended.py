@@ -7,7 +7,6 @@ import base64
 import hashlib
 
 import pytest
-from memory_logs import SIGNER, MemoryLog, MemorySource, key_of
 
 from ledger.canonical import canonical_bytes
 from ledger.ended import hold
@@ -18,6 +17,7 @@ from ledger.record import Draft, parse_entry
 from ledger.verify import verify_export
 from logs import create_log, open_log, refusal
 from logs import key_of as stored_key_of
+from memory_logs import SIGNER, MemoryLog, MemorySource, key_of
 
 TIME = "2026-11-25T03:20:00.123Z"
 OLD = key_of(Role.PRODUCER)

@@ -8,6 +8,16 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from ledger.canonical import canonical_bytes
+from ledger.errors import KeyRefused
+from ledger.findings import CLAIMS, FINDINGS_KEPT
+from ledger.keys import Role, SigningKey
+from ledger.layout import CHECKPOINT, HISTORY, INDEX, DirectorySource, openings_path, rows_path
+from ledger.merkle import leaf_hash, root_of
+from ledger.note import Checkpoint, NoteSigner, sign_checkpoint
+from ledger.record import row_bytes
+from ledger.verify import verify_export
 from memory_logs import (
     DIGEST,
     ORIGIN,
@@ -19,16 +29,6 @@ from memory_logs import (
     only_tile,
     reindexed,
 )
-
-from ledger.canonical import canonical_bytes
-from ledger.errors import KeyRefused
-from ledger.findings import CLAIMS, FINDINGS_KEPT
-from ledger.keys import Role, SigningKey
-from ledger.layout import CHECKPOINT, HISTORY, INDEX, DirectorySource, openings_path, rows_path
-from ledger.merkle import leaf_hash, root_of
-from ledger.note import Checkpoint, NoteSigner, sign_checkpoint
-from ledger.record import row_bytes
-from ledger.verify import verify_export
 
 VKEY = SIGNER.vkey
 LOG = full_log()

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from witnesses import policy_file, with_policy
 
 from houses import make_house
 from ledger.cosignature import Cosigner, WitnessKey, verify_cosignatures
@@ -23,6 +22,7 @@ from service.errors import ServiceError
 from service.sealing import seal
 from service.settings import Settings
 from service.witness_client import ANSWER_MAX, SIZE_TYPE, ask, open_client
+from witnesses import policy_file, with_policy
 
 ME = Cosigner("w.example/1", SigningKey(bytes(range(32))))
 STRANGER = Cosigner("w.example/2", SigningKey(bytes(range(1, 33))))

@@ -9,13 +9,13 @@ import time
 import httpx
 import pytest
 from click.testing import CliRunner
-from servers import Server, free_port
 
 from houses import credit_rows, make_house
 from ledger.errors import KeyRefused
 from ledger.keys import Role, SigningKey, load_key, save_key
 from ledger.kms import uri_file
 from ledger.record import Draft
+from servers import Server, free_port
 from service import key_files, keys
 from service.assembly import assemble
 from service.auth import Scope

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from servers import Server, free_port
 
 from houses import credit_rows, make_house
 from ledger.receipt import Receipt, verify_receipt
 from ledger.record import parse_entry
+from servers import Server, free_port
 from service.assembly import assemble
 from service.auth import Scope
 from service.cli.audit import audit_directory

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from click.testing import CliRunner
-from witnesses import WitnessProcess, policy_file, with_policy
 
 from houses import Api, make_house
 from ledger.cosignature import WitnessKey, verify_cosignatures
@@ -25,6 +24,7 @@ from service.assembly import assemble
 from service.cli import main
 from service.exporting import export_house
 from service.sealing import seal
+from witnesses import WitnessProcess, policy_file, with_policy
 
 CLIENTS = 8
 
