@@ -5,7 +5,8 @@ inclusion proof in the unprotected header. Same leaf, same path, same tree as th
 signature is another one, over another message, so neither form can be taken for the other.
 
 Headers: alg -8 (EdDSA), kid (the log key's 16-byte id), vds 395 = 1 (RFC9162_SHA256), CWT claims
-15 = {iss: the log's origin, sub: the entry's type and place}.
+15 = {iss: the log's origin, sub: the entry's type and place, tree_size}. Only the root is signed of
+a proof, and trees of several sizes can share a path's shape: so the claims say size and place too.
 
 Not part of `verify`: an audit reads checkpoints. The one file that imports cbor2 (6.3); it is asked
 for canonical CBOR (RFC 8949, 4.2.1).
@@ -35,6 +36,7 @@ _EDDSA: Final = -8
 _RFC9162_SHA256: Final = 1
 _INCLUSION: Final = -1
 _ISS, _SUB = 1, 2
+_TREE_SIZE: Final = "tree_size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,11 @@ def to_cose(receipt: Receipt, *, key: SigningKey, origin: str) -> bytes:
             _ALG: _EDDSA,
             _KID: bytes.fromhex(key.key_id),
             _VDS: _RFC9162_SHA256,
-            _CWT: {_ISS: origin, _SUB: f"{body['type']}/{receipt.leaf_index}"},
+            _CWT: {
+                _ISS: origin,
+                _SUB: f"{body['type']}/{receipt.leaf_index}",
+                _TREE_SIZE: receipt.tree_size,
+            },
         },
         canonical=True,
     )
@@ -78,10 +84,13 @@ def verify_cose(data: bytes, entry: bytes, vkey: VerifierKey) -> CoseReceipt:
     if not isinstance(claims, dict) or claims.get(_ISS) != vkey.name:
         raise ReceiptError(f"not issued by {vkey.name}")
     size, index, path = _proof(proof)
+    subject = str(claims.get(_SUB))
+    if claims.get(_TREE_SIZE) != size or not subject.endswith(f"/{index}"):
+        raise ReceiptError(f"the proof is of leaf {index} of {size}, the claims are not")
     root = _fold(leaf_hash(entry), index, size, path)
     verify_inclusion(leaf_hash(entry), index, size=size, path=path, root=root)
     vkey.key.verify(_signed(protected, root), signature)
-    return CoseReceipt(vkey.name, str(claims.get(_SUB)), index, size)
+    return CoseReceipt(vkey.name, subject, index, size)
 
 
 def _signed(protected: bytes, root: bytes) -> bytes:

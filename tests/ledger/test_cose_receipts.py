@@ -81,6 +81,22 @@ def made(cache={}):  # noqa: B006 - one log for every example
     return cache["made"]
 
 
+def test_every_bit_of_a_receipt_is_refused_when_flipped():
+    """All of them once: a tree size next to the true one has the same path and the same root."""
+    receipt, cose, vkey = made()
+    accepted = []
+    for at in range(len(cose)):
+        for bit in range(8):
+            changed = bytearray(cose)
+            changed[at] ^= 1 << bit
+            try:
+                verify_cose(bytes(changed), receipt.entry, vkey)
+            except LedgerError:
+                continue
+            accepted.append((at, bit))
+    assert accepted == []
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -70,7 +70,7 @@ EDITS = {
     "the head": ("UPDATE ledger_head SET frontier = zeroblob(length(frontier))", ("head",)),
     "a number": ("UPDATE ledger_sequence SET next_seq = next_seq + 1", ("numbers",)),
     "a lost number": ("DELETE FROM ledger_sequence", ("numbers",)),
-    "a tile": ("UPDATE ledger_tile SET hashes = zeroblob(8192)", ("tiles", "tile")),
+    "a tile": ("UPDATE ledger_tile SET hashes = zeroblob(8192)", ("tiles", "leaf")),
     "a tile's root": ("UPDATE ledger_tile SET root = zeroblob(32)", ("tiles",)),
     "a lost tile": ("DELETE FROM ledger_tile", ("tiles",)),
     "a tile too many": (
