@@ -38,6 +38,8 @@ KINDS: Final = {
 }
 ENTRY_TYPES: Final = {
     "key.added": "Key added",
+    "key.rotated": "Key replaced",
+    "key.revoked": "Key revoked",
     "model.published": "Model published",
     "model.approved": "Model approved",
     "model.promoted": "Model promoted",
@@ -49,6 +51,10 @@ ENTRY_TYPES: Final = {
     "drift": "Drift measured",
     "report": "Report issued",
     "seal": "Period sealed",
+    "timestamp": "Seal time-stamped",
+    "erasure": "Openings erased",
+    "hold.placed": "Legal hold placed",
+    "hold.lifted": "Legal hold lifted",
 }
 
 
