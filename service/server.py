@@ -6,12 +6,14 @@ and nothing is opened before the fork, because the append lock must not be share
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 
 from service.app import create_app
 from service.assembly import assemble
+from service.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,5 +61,19 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
 def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     """Serve until stopped. Refuses first, in the parent, when there is no house to open."""
     assemble(settings).engine.dispose()
+    _check_free(settings.host, settings.port)
     announce(f"assay serves http://{settings.host}:{settings.port} from {settings.data_dir}")
     Server(settings).run()
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on: gunicorn would try for five seconds."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        detail = f"cannot listen on {host}:{port} ({reason}); choose with --host and --port"
+        raise ServiceError(409, "port-taken", detail) from error

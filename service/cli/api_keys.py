@@ -21,7 +21,14 @@ def api_keys() -> None:
 
 @api_keys.command(epilog="Example: assay api-keys issue desk-1 --scope trader --data-dir house")
 @click.argument("actor")
-@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES))
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(SCOPES),
+    help="What the key may be used for; may be repeated.",
+)
 @data_dir_option
 @told
 def issue(actor: str, scopes: tuple[str, ...], data_dir: Path | None) -> None:

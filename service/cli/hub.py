@@ -9,6 +9,7 @@ import click
 from service.cli.common import data_dir_option, open_house, told
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 digest_argument = click.argument("digest", metavar="SHA256:DIGEST")
@@ -39,10 +40,15 @@ def list_models(data_dir: Path | None) -> None:
 @models.command(
     "publish-reference", epilog="Example: assay models publish-reference --data-dir house"
 )
-@click.option("--until", metavar="DATE", help="Last day the market models may learn from.")
+@click.option(
+    "--until",
+    metavar="DATE",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Last day the market models may learn from, such as 2006-12-29.",
+)
 @data_dir_option
 @told
-def publish_reference(until: str | None, data_dir: Path | None) -> None:
+def publish_reference(until: datetime | None, data_dir: Path | None) -> None:
     """Train the reference models on their data, publish, approve and promote them.
 
     The same environment trains the same bytes: a second run finds the same digests. It finishes
@@ -52,7 +58,8 @@ def publish_reference(until: str | None, data_dir: Path | None) -> None:
     from service.publishing import DEVELOPER, VALIDATOR, publish_package, put_to_work
 
     house = open_house(data_dir)
-    for package in train_all(environment_digest=house.environment_digest, until=until):
+    last = f"{until:%Y-%m-%d}" if until else None
+    for package in train_all(environment_digest=house.environment_digest, until=last):
         name, digest = package.manifest.name, package.manifest.digest
         history = house.inventory.catalog(fresh=True).history(name)
         done = {e.type for e in history if e.data["model_digest"] == digest}
@@ -81,7 +88,12 @@ def approve(digest: str, actor: str, reason: str, data_dir: Path | None) -> None
 
 @models.command(epilog="Example: assay models promote sha256:42d4... --actor anna --reason 'MV-17'")
 @digest_argument
-@click.option("--alias", default="champion", show_default=True)
+@click.option(
+    "--alias",
+    default="champion",
+    show_default=True,
+    help="The name that callers use for it; champion is what a bare model name means.",
+)
 @actor_option
 @reason_option
 @data_dir_option
