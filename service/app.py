@@ -14,8 +14,8 @@ from flask_openapi3 import Info, OpenAPI
 import dashboards
 from service import errors, pages
 from service.api import access, admin, health, ledger, models, outcomes, predictions, reports
+from service.api.answers import Problem
 from service.api.describe import describe
-from service.api.schemas import Problem
 from service.logs import configure, log_requests
 
 if TYPE_CHECKING:

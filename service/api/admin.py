@@ -7,7 +7,8 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import Field
 
 from service.api.access import assembly, caller, needs
-from service.api.schemas import ActAnswer, Strict
+from service.api.answers import ActAnswer
+from service.api.schemas import Strict
 from service.auth import Scope
 from service.lifecycle import LimitTerms, set_limit, withdraw
 from service.sealing import seal

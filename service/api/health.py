@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ledger.errors import LedgerError
 from service.api.access import assembly, internal, public
-from service.api.schemas import StateAnswer
+from service.api.answers import StateAnswer
 from service.logs import STARTED, method_name
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ Entries hold commitments, never inputs, so any known caller may read them; the e
 openings and is the auditor's alone.
 """
 
+# ruff: noqa: TC001 - flask-openapi3 reads the annotations of views when it registers them
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -16,19 +17,15 @@ from ledger.note import open_checkpoint
 from ledger.record import parse_entry
 from ledger.tiles import TILE_WIDTH, parse_path
 from service.api.access import assembly, needs
-from service.api.describe import binary, text
-from service.api.schemas import (
+from service.api.answers import (
     ConsistencyAnswer,
-    ConsistencyQuery,
     EntriesAnswer,
-    EntriesQuery,
     EntryAnswer,
     InclusionAnswer,
-    InclusionQuery,
-    LeafPath,
     LedgerAnswer,
-    TileRest,
 )
+from service.api.describe import binary, text
+from service.api.schemas import ConsistencyQuery, EntriesQuery, InclusionQuery, LeafPath, TileRest
 from service.auth import Scope
 from service.errors import FieldRefused, Missing
 from service.exporting import export_tar, pieces

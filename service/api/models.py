@@ -1,5 +1,6 @@
 """GET the catalog, one model with its history, and what was in production at a time."""
 
+# ruff: noqa: TC001 - flask-openapi3 reads the annotations of views when it registers them
 from __future__ import annotations
 
 import json
@@ -10,7 +11,8 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from ledger.record import parse_entry
 from service.api.access import assembly, needs
-from service.api.schemas import AsOfQuery, DriftAnswer, ModelAnswer, ModelsAnswer, NamePath
+from service.api.answers import DriftAnswer, ModelAnswer, ModelsAnswer
+from service.api.schemas import AsOfQuery, NamePath
 from service.clock import parse_utc
 from service.errors import FieldRefused, Missing
 

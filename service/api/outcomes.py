@@ -1,12 +1,14 @@
 """POST what happened, by prediction id."""
 
+# ruff: noqa: TC001 - flask-openapi3 reads the annotations of views when it registers them
 from __future__ import annotations
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from service.api.access import assembly, caller, needs, request_digest
-from service.api.schemas import IdempotencyHeader, OutcomesAnswer, OutcomesRequest
+from service.api.answers import OutcomesAnswer
+from service.api.schemas import IdempotencyHeader, OutcomesRequest
 from service.auth import Scope
 from service.outcomes import Observed, record_outcomes
 from service.predict import scoped_key

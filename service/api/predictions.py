@@ -1,5 +1,6 @@
 """POST a prediction, read one again, fetch its receipt."""
 
+# ruff: noqa: TC001 - flask-openapi3 reads the annotations of views when it registers them
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -9,13 +10,8 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from ledger import cose
 from service.api.access import assembly, caller, needs, request_digest
-from service.api.schemas import (
-    IdempotencyHeader,
-    PredictionAnswer,
-    PredictionPath,
-    PredictionRequest,
-    ReceiptFile,
-)
+from service.api.answers import PredictionAnswer, ReceiptFile
+from service.api.schemas import IdempotencyHeader, PredictionPath, PredictionRequest
 from service.auth import Scope
 from service.errors import FieldRefused, ServiceError
 from service.predict import Ask, predict, scoped_key

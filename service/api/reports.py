@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from ledger.record import parse_entry
 from models.errors import ModelError
 from service.api.access import assembly, caller, needs
-from service.api.schemas import ReportAnswer
+from service.api.answers import ReportAnswer
 from service.auth import Scope
 from service.correctness import issue_correctness
 from service.errors import Missing, ServiceError

@@ -1,0 +1,183 @@
+"""The HTTP edge, outwards: what an answer looks like, units in the names.
+
+These describe: answers are built where they are known, and a test holds them against this.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = Field(examples=["urn:assay:problem:field-refused"])
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    errors: list[dict[str, str]] | None = Field(
+        default=None, description="field and message, for each field refused"
+    )
+
+
+class Receipt(BaseModel):
+    """Checkable offline: the entry's bytes, its inclusion proof, the signed checkpoint."""
+
+    format: str = Field(examples=["assay/receipt/v1"])
+    state: str = Field(description="published; witnessed comes later", examples=["published"])
+    leaf_index: int
+    entry: str = Field(description="the entry's exact bytes as text")
+    inclusion: dict[str, Any] = Field(description="tree_size and path, hex, lowest first")
+    checkpoint: str = Field(description="C2SP signed note")
+
+
+class ReceiptFile(Receipt):
+    """A receipt, and for a request of many rows each row's bytes and path to its entry."""
+
+    row_proofs: list[dict[str, Any]] | None = None
+
+
+class Reason(BaseModel):
+    """A principal reason, computed from the executed model."""
+
+    code: str
+    text: str
+    contribution_q16: int = Field(description="units of 2^-16 of the margin")
+
+
+class PredictionRow(BaseModel):
+    """One row's answer."""
+
+    prediction_id: str
+    row_index: int
+    decision: str
+    outputs: dict[str, int] = Field(description="integers as recorded; _q16 are units of 2^-16")
+    derived: dict[str, str] = Field(description="for display only; not recorded, not signed")
+    reasons: list[Reason]
+    inputs: dict[str, str | None] | None = Field(
+        description="only for the auditor's scope; null otherwise or when erased"
+    )
+    outcome: dict[str, Any] | None
+
+
+class PredictionAnswer(BaseModel):
+    """A recorded prediction with its receipt."""
+
+    prediction_id: str
+    leaf_index: int
+    event_time: str
+    as_of: str | None
+    model: dict[str, str]
+    verification_mode: str
+    rows: list[PredictionRow]
+    receipt: Receipt
+    row_proofs: list[dict[str, Any]] | None = Field(
+        description="many rows: each row's bytes and its path to rows_root"
+    )
+
+
+class OutcomesAnswer(BaseModel):
+    """The recorded outcomes."""
+
+    outcomes: list[dict[str, Any]] = Field(description="prediction_id, leaf_index, receipt")
+
+
+class ModelsAnswer(BaseModel):
+    """The catalog."""
+
+    models: list[dict[str, Any]]
+
+
+class ModelAnswer(BaseModel):
+    """One model with its whole life; with `as_of` instead what was in production, and its proof."""
+
+    name: str
+    kind: str | None = None
+    aliases: dict[str, str] | None = Field(default=None, description="digest by alias")
+    versions: list[dict[str, Any]] | None = Field(
+        default=None, description="each with status, leaves and its whole manifest"
+    )
+    history: list[dict[str, Any]] | None = Field(default=None, description="every lifecycle entry")
+    as_of: str | None = Field(default=None, description="only when asked for; so are those below")
+    model_digest: str | None = None
+    leaf_index: int | None = Field(default=None, description="the promotion that put it there")
+    receipt: Receipt | None = None
+
+
+class DriftAnswer(BaseModel):
+    """Recorded drift measurements, newest first."""
+
+    results: list[dict[str, Any]] = Field(
+        description="leaf_index, event_time, range of leaves, digests, share_drifted, columns"
+    )
+
+
+class ActAnswer(BaseModel):
+    """An act of the house and its receipt."""
+
+    leaf_index: int
+    receipt: Receipt
+
+
+class StateAnswer(BaseModel):
+    """How the process is."""
+
+    status: str
+    tree_size: int | None = Field(default=None, description="entries in the log")
+
+
+class ReportAnswer(BaseModel):
+    """The newest report of one kind, with the leaf it is recorded at."""
+
+    leaf_index: int
+    issued_at: str
+    report: dict[str, Any]
+
+
+class LedgerAnswer(BaseModel):
+    """The log at a glance."""
+
+    origin: str
+    vkey: str
+    tree_size: int
+    root_hash: str
+    checkpoint: str
+    last_commit_at: str | None
+    counts: dict[str, int]
+    seals: list[dict[str, Any]]
+
+
+class InclusionAnswer(BaseModel):
+    """An inclusion proof (RFC 9162): 32-byte hashes in hex, lowest first."""
+
+    leaf_index: int
+    tree_size: int
+    path: list[str]
+
+
+class ConsistencyAnswer(BaseModel):
+    """A consistency proof (RFC 9162): 32-byte hashes in hex, lowest first."""
+
+    first: int
+    second: int
+    path: list[str]
+
+
+class EntriesAnswer(BaseModel):
+    """A page of entries."""
+
+    tree_size: int
+    entries: list[dict[str, Any]]
+
+
+class EntryAnswer(BaseModel):
+    """One entry and its receipt."""
+
+    leaf_index: int
+    leaf_hash: str
+    entry: dict[str, Any]
+    entry_text: str
+    receipt: Receipt
