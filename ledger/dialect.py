@@ -6,8 +6,8 @@ once (executemany, or binary COPY, which was 1.5 to 3 times faster from 64 rows 
 values is looked up, and in which language a trigger is written. What a connection is told when it
 opens is in `store.py`.
 
-psycopg's quirks, kept here: it wants `%s`; COPY goes past SQLAlchemy, so it raises the driver's own
-errors (`DRIVER_ERRORS`); binary COPY wants each column's exact type.
+psycopg's quirks, kept here: it wants `%s`; COPY goes past SQLAlchemy, so its errors are wrapped by
+hand; binary COPY wants each column's exact type. It is imported where there is a PostgreSQL, only.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
 from sqlalchemy import BigInteger, Integer, LargeBinary
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import SQLModel
 
 __all__ = ["DRIVER_ERRORS", "POSTGRES", "SQLITE", "for_update", "guards", "insert", "is_sqlite"]
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgresql"
-DRIVER_ERRORS: Final = (SQLAlchemyError, psycopg.Error, sqlite.Error)
+DRIVER_ERRORS: Final = (SQLAlchemyError, sqlite.Error)
 # The most specific first: BigInteger is an Integer.
 _COPIED_AS: Final = ((BigInteger, "int8"), (Integer, "int4"), (LargeBinary, "bytea"))
 
@@ -71,10 +70,14 @@ def insert(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) 
         return
     statement, types = _copy_into(table)
     raw: Any = connection.connection.driver_connection
-    with raw.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(types)
-        for row in rows:
-            copy.write_row(row)
+    driver: Any = connection.dialect.loaded_dbapi
+    try:
+        with raw.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+    except driver.Error as error:
+        raise DBAPIError(statement, None, error) from error
 
 
 def run_among(connection: Connection, statement: str, values: Iterable[str], *more: object) -> Rows:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from ledger import store
+from ledger import store, writing
 from ledger.errors import LedgerUnavailable
 from ledger.export import export
 from ledger.keys import Role
@@ -265,3 +265,24 @@ def test_readers_see_one_moment(log):
         before = connection.exec_driver_sql(count).scalar()
         log.ledger.append_many([(refusal(n), PRODUCER) for n in range(5)])
         assert connection.exec_driver_sql(count).scalar() == before
+
+
+def test_a_server_lost_in_the_middle_of_a_copy_is_unavailable(log, postgres_server, monkeypatch):
+    """COPY goes past SQLAlchemy, whose errors the writer knows."""
+    original = writing.insert_beside
+
+    def cut(connection, placed):
+        if not done:
+            done.append(True)
+            pid = connection.connection.driver_connection.info.backend_pid
+            postgres_server.admin("SELECT pg_terminate_backend(%s)", pid)
+        original(connection, placed)
+
+    done = []
+    monkeypatch.setattr(writing, "insert_beside", cut)
+    draft = log.prediction(["a", "b"])
+    with pytest.raises(LedgerUnavailable, match=r"terminat|closed|lost"):
+        log.ledger.append(draft, PRODUCER)
+    assert log.ledger.size == FIRST
+    assert log.ledger.append(draft, PRODUCER).index == FIRST
+    assert whole(log)
