@@ -1,5 +1,6 @@
 """The pages over the real API: signing in and out, what each role is shown, where a form may lead."""
 
+import threading
 from datetime import timedelta
 from html import unescape
 from urllib.parse import quote
@@ -85,6 +86,22 @@ def test_a_one_time_link_works_once(api):
     assert "used already" in text_of(again)
     assert first.get("/").status_code == 200
     assert second.get("/").status_code == 302
+
+
+def test_of_many_who_use_a_link_at_once_one_is_signed_in(api):
+    token = api.house.callers.make_link(api.risk.key_id)
+    barrier, signed_in = threading.Barrier(8), []
+
+    def race():
+        barrier.wait()
+        signed_in.append(api.house.callers.use_link(token))
+
+    threads = [threading.Thread(target=race) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [who.key_id for who in signed_in if who] == [api.risk.key_id]
 
 
 @pytest.mark.parametrize("token", ["x", "A" * 43, "%00", "ü" * 20, "x" * 5000])
