@@ -15,7 +15,6 @@ import signal
 import subprocess
 import tempfile
 import time
-import weakref
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from sqlalchemy.pool import Pool
 
 OLDEST = 15
 START_S = 30
-_OPENED = weakref.WeakSet()
+_OPENED = []  # held on to, since psycopg warns of each that is collected while open
 _PDEATHSIG = 1  # prctl: signal when the parent is gone, however it went
 
 
@@ -62,14 +61,15 @@ def _user():
 @event.listens_for(Pool, "connect")
 def _remember(connection, _):
     if isinstance(connection, psycopg.Connection):
-        _OPENED.add(connection)
+        _OPENED.append(connection)
 
 
 def _close_all(database):
-    """Close what a test left in the pools of its engines; psycopg would warn of each."""
-    for connection in list(_OPENED):
+    """Close what a test left in the pools of its engines."""
+    for connection in _OPENED:
         if not connection.closed and connection.info.dbname == database:
             connection.close()
+    _OPENED[:] = [connection for connection in _OPENED if not connection.closed]
 
 
 def _die_with_parent():
