@@ -86,7 +86,7 @@ def test_four_workers_under_load_stay_one_log(house, tmp_path):
         house.settings.data_dir, free_port(), 4, database_url=house.settings.database_url
     )
     try:
-        assert len(server.workers()) == 4
+        server.wait_for_workers(4)
         answers = load([server.address], key, credit_rows(20))
     finally:
         server.stop()

@@ -39,11 +39,14 @@ class Server:
                 time.sleep(0.05)
         pytest.fail("the server did not become ready")
 
-    def workers(self):
-        """The process ids of its workers."""
+    def wait_for_workers(self, count):
+        """Until so many workers run; it answers as soon as the first does."""
         pid = self._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children")
-        return [int(child) for child in children.read_text().split()]
+        deadline = time.monotonic() + 60
+        while len(children.read_text().split()) != count:
+            assert time.monotonic() < deadline, "not all workers came up"
+            time.sleep(0.05)
 
     def kill(self):
         """SIGKILL to the master and every worker at once."""
