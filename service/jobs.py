@@ -110,7 +110,7 @@ def run_scheduler(house: Assembly) -> None:
         for name, trigger in triggers(house.settings).items():
             executor = "quick" if name in QUICK else "default"
             scheduler.add_job(_logged(house, name), trigger, id=name, executor=executor)
-        signal.signal(signal.SIGTERM, lambda *_: scheduler.shutdown(wait=True))
+        signal.signal(signal.SIGTERM, lambda *_: _stop(scheduler))
         structlog.get_logger("jobs").info("scheduler started", jobs=sorted(JOBS))
         try:
             scheduler.start()
@@ -153,3 +153,10 @@ def _logged(house: Assembly, name: str) -> Callable[[], None]:
             log.error("job failed", job=name, **log_facts(error))  # noqa: TRY400 - no texts of others
 
     return run
+
+
+def _stop(scheduler: BlockingScheduler) -> None:
+    """End after the job in hand; before the first tick there is nothing to wait for."""
+    if not scheduler.running:
+        raise SystemExit(0)
+    scheduler.shutdown(wait=True)
