@@ -14,13 +14,8 @@ from ledger.record import Draft
 from service.exporting import exported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ledger.log import Appended
     from service.assembly import Assembly
-    from service.auditor.honesty import HonestyReport
-
-    Audit = Callable[[Assembly], HonestyReport]
 
 
 def issue_honesty(assembly: Assembly, *, actor_id: str) -> Appended:
