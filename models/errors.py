@@ -70,6 +70,15 @@ class ManifestRefused(ModelError):
         self.reason = reason
 
 
+class CardRefused(ModelError):
+    """A model card cannot be read."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"model card, {field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
 class ArtifactRefused(ModelError):
     """A model's bytes are malformed, or of a kind whose arithmetic is not exact here."""
 

@@ -8,4 +8,5 @@ Read in this order:
 4. `provenance`  how it was made: an in-toto statement in a signed DSSE envelope.
 5. `publish`     put the blobs, sign the statement, return two digests.
 6. `catalog`     what may run: folded from lifecycle events, never stored.
+7. `card`        what its author says of it: front matter and Markdown, as people write them.
 """
