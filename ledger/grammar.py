@@ -153,6 +153,20 @@ BODY: Final[Fields] = {
 
 _HOLD: Fields = {"hold_id": TOKEN, "reason": REASON, "authority": text(256)}
 _DECISION: Fields = {"model_digest": DIGEST, "name": NAME, "reason": REASON}
+_OF_ALARM: Fields = {"alarm_leaf": LEAF, "comment": REASON}
+_LIMIT: Fields = {
+    "model_digest": DIGEST,
+    "metric": NAME,
+    "limit": NAME,
+    "side": NAME,
+    "tolerance": NAME,
+    "window": NAME,
+    "minimum_labels": integer(0),
+    "detector": NAME,
+    "replaces": or_null(LEAF),
+    "reason": or_null(REASON),
+    "second_person": or_null(text(256)),
+}
 
 _KEY: Fields = {
     "key_id": KEY_ID,
@@ -195,19 +209,40 @@ DATA: Final[Mapping[str, Fields]] = {
         "revises": or_null(LEAF),
         "reason": or_null(REASON),
     },
-    "limits": {
-        "model_digest": DIGEST,
-        "metric": NAME,
-        "limit": NAME,
-        "side": NAME,
-        "tolerance": NAME,
-        "window": NAME,
-        "minimum_labels": integer(0),
-        "detector": NAME,
-        "replaces": or_null(LEAF),
-        "reason": or_null(REASON),
-        "second_person": or_null(text(256)),
+    "limits": _LIMIT,
+    # A limit with what it costs to cross it. `run_length`: observations to a false alarm, at least.
+    "policy": {
+        **_LIMIT,
+        "run_length": or_null(integer(1)),
+        "on_alarm": one_of("alert", "shadow", "blocked"),
     },
+    # `about`: a model's digest, or a job; the leaves are those of the outcomes that were read.
+    "alarm": {
+        "about": NAME,
+        "cause": NAME,
+        "severity": one_of("amber", "red"),
+        "policy_leaf": or_null(LEAF),
+        "metric": or_null(NAME),
+        "detector": or_null(NAME),
+        "guarantee": or_null(REASON),
+        "detail": REASON,
+        "since": or_null(MOMENT),
+        "first_leaf": or_null(LEAF),
+        "last_leaf": or_null(LEAF),
+        "count": LEAF,
+        "evidence_digest": or_null(DIGEST),
+    },
+    "alarm.acknowledged": _OF_ALARM,
+    "alarm.commented": _OF_ALARM,
+    "alarm.closed": _OF_ALARM,
+    "alarm.delivered": {
+        "alarm_leaf": LEAF,
+        "channel": NAME,
+        "attempts": integer(1),
+        "result": one_of("delivered", "given_up"),
+    },
+    "model.halted": {**_DECISION, "state": one_of("shadow", "blocked"), "alarm_leaf": LEAF},
+    "model.resumed": {**_DECISION, "halted_leaf": LEAF, "second_person": text(256)},
     "drift": {
         "model_digest": DIGEST,
         "first_leaf": LEAF,
@@ -251,6 +286,14 @@ SIGNER_ROLES: Final[Mapping[str, Role | None]] = {
     "refusal": Role.PRODUCER,
     "outcome": Role.OUTCOME_SOURCE,
     "limits": Role.APPROVER,
+    "policy": Role.APPROVER,
+    "alarm": Role.REPORTER,
+    "alarm.acknowledged": Role.APPROVER,
+    "alarm.commented": Role.APPROVER,
+    "alarm.closed": Role.APPROVER,
+    "alarm.delivered": Role.REPORTER,
+    "model.halted": Role.REPORTER,
+    "model.resumed": Role.APPROVER,
     "drift": Role.REPORTER,
     "report": Role.REPORTER,
     "seal": Role.REPORTER,

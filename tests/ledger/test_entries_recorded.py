@@ -62,6 +62,20 @@ KEYED = {
     "holder": "somebody",
     "possession": base64.b64encode(bytes(64)).decode(),
 }
+LIMIT = {
+    "model_digest": DIGEST,
+    "metric": "auc",
+    "limit": "0.7",
+    "side": "below",
+    "tolerance": "0.02",
+    "window": "250",
+    "minimum_labels": 100,
+    "detector": "interval",
+    "replaces": None,
+    "reason": None,
+    "second_person": None,
+}
+OF_ALARM = {"alarm_leaf": 9, "comment": "seen"}
 EXAMPLES = {
     "key.added": KEYED,
     "key.rotated": {**KEYED, "replaces": "0" * 32},
@@ -86,19 +100,34 @@ EXAMPLES = {
         "revises": None,
         "reason": None,
     },
-    "limits": {
-        "model_digest": DIGEST,
+    "limits": LIMIT,
+    "policy": {**LIMIT, "run_length": 2750, "on_alarm": "blocked"},
+    "alarm": {
+        "about": DIGEST,
+        "cause": "limit",
+        "severity": "red",
+        "policy_leaf": 4,
         "metric": "auc",
-        "limit": "0.7",
-        "side": "below",
-        "tolerance": "0.02",
-        "window": "250",
-        "minimum_labels": 100,
         "detector": "interval",
-        "replaces": None,
-        "reason": None,
-        "second_person": None,
+        "guarantee": None,
+        "detail": "below the limit",
+        "since": "2008-09-15",
+        "first_leaf": 5,
+        "last_leaf": 8,
+        "count": 2,
+        "evidence_digest": DIGEST,
     },
+    "alarm.acknowledged": OF_ALARM,
+    "alarm.commented": OF_ALARM,
+    "alarm.closed": OF_ALARM,
+    "alarm.delivered": {
+        "alarm_leaf": 9,
+        "channel": "mail",
+        "attempts": 2,
+        "result": "delivered",
+    },
+    "model.halted": {**NAMED, "state": "blocked", "alarm_leaf": 9},
+    "model.resumed": {**NAMED, "halted_leaf": 10, "second_person": "somebody else"},
     "drift": {
         "model_digest": DIGEST,
         "first_leaf": 0,
@@ -142,15 +171,14 @@ def entry_with(change):
 def test_the_body_is_an_exact_slice_and_the_signature_is_over_it():
     data = entry(draft("prediction"), seq=7)
     read = parse_entry(data)
-    assert (
-        data == b'{"body":' + read.body_bytes + b',"sig":"' + read.signature_text.encode() + b'"}'
-    )
-    assert read.message == b"assay/entry/v1\0" + read.body_bytes
-    assert len(read.signature_text) == 88
-    verify_signature(KEY.public, read.message, read.signature)
+    found = read.envelope
+    assert data == b'{"body":' + found.body + b',"sig":"' + found.signature_text.encode() + b'"}'
+    assert found.message == b"assay/entry/v1\0" + found.body
+    assert len(found.signature_text) == 88
+    verify_signature(KEY.public, found.message, found.signature)
     assert read.body == unsigned_body(data)
     assert (read.type, read.data["model_name"], read.body["seq"]) == ("prediction", "m", 7)
-    assert canonical_bytes({"body": read.body, "sig": read.signature_text}) == data
+    assert canonical_bytes({"body": read.body, "sig": found.signature_text}) == data
 
 
 def test_every_type_has_an_example_a_signer_and_is_read_back():
@@ -179,7 +207,7 @@ def test_a_flipped_bit_is_refused_or_breaks_the_signature(data):
 
 
 def check_signed(data):
-    read = parse_entry(data)
+    read = parse_entry(data).envelope
     verify_signature(KEY.public, read.message, read.signature)
 
 
