@@ -210,12 +210,7 @@ DATA: Final[Mapping[str, Fields]] = {
         "reason": or_null(REASON),
     },
     "limits": _LIMIT,
-    # A limit with what it costs to cross it. `run_length`: observations to a false alarm, at least.
-    "policy": {
-        **_LIMIT,
-        "run_length": or_null(integer(1)),
-        "on_alarm": one_of("alert", "shadow", "blocked"),
-    },
+    "policy": {**_LIMIT, "on_alarm": one_of("alert", "shadow", "blocked")},
     # `about`: a model's digest, or a job; the leaves are those of the outcomes that were read.
     "alarm": {
         "about": NAME,

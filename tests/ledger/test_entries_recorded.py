@@ -101,7 +101,7 @@ EXAMPLES = {
         "reason": None,
     },
     "limits": LIMIT,
-    "policy": {**LIMIT, "run_length": 2750, "on_alarm": "blocked"},
+    "policy": {**LIMIT, "on_alarm": "blocked"},
     "alarm": {
         "about": DIGEST,
         "cause": "limit",
