@@ -190,9 +190,21 @@ def verify_inclusion(
     `path` holds 32-byte sibling hashes, lowest first. RFC 9162, section 2.1.3.2; sides and length
     of the path follow from index and size. Raises InclusionError, with expected and computed root.
     """
+    if len(root) != HASH_BYTES:
+        raise InclusionError(index=index, size=size, reason="a hash is not 32 bytes wide")
+    computed = root_through(leaf_hash, index, size=size, path=path)
+    if computed != root:
+        raise InclusionError(index=index, size=size, root=root, computed=computed)
+
+
+def root_through(leaf_hash: bytes, index: int, *, size: int, path: Sequence[bytes]) -> bytes:
+    """The root that a path leads to from leaf `index` of `size` (RFC 9162, section 2.1.3.2).
+
+    Raises InclusionError for a path of another length or width.
+    """
     if not 0 <= index < size:
         raise InclusionError(index=index, size=size, reason="no such leaf")
-    if any(len(node) != HASH_BYTES for node in (leaf_hash, root, *path)):
+    if any(len(node) != HASH_BYTES for node in (leaf_hash, *path)):
         raise InclusionError(index=index, size=size, reason="a hash is not 32 bytes wide")
     place, last, computed = index, size - 1, leaf_hash
     for node in path:
@@ -207,8 +219,7 @@ def verify_inclusion(
         place, last = place >> 1, last >> 1
     if last:
         raise InclusionError(index=index, size=size, reason="path is too short")
-    if computed != root:
-        raise InclusionError(index=index, size=size, root=root, computed=computed)
+    return computed
 
 
 def verify_consistency(

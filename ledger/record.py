@@ -1,8 +1,8 @@
 """Entries: what is said, by whom, signed; and the exact bytes of it (docs/formats/entry.md).
 
-An entry is canonical JSON `{"body":{...},"sig":"<88 base64 characters>"}`. The keys sort so and an
-Ed25519 signature is always 88 characters, hence the body is an exact slice of the entry, and the
-signature is over `assay/entry/v1`, a zero byte and that slice: no second encoding is ever checked.
+An entry is canonical JSON: a body, and the envelope that carries its producer's signature, alone or
+over a batch (`envelope.py`). The body is an exact slice of the entry's bytes, so no second encoding
+is ever checked.
 
 A `Draft` is what a caller wants recorded. The log adds its origin, the producer's key id and the
 producer's next sequence number (each key counts its own entries from 0), and signs.
@@ -13,7 +13,6 @@ it from here.
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +30,15 @@ from ledger.commitment import (
     row_bytes,
     row_object,
 )
+from ledger.envelope import (
+    ENVELOPE,
+    Envelope,
+    assemble,
+    body_of,
+    open_envelope,
+    sign_bodies,
+    signed_message,
+)
 from ledger.errors import CanonicalError, RecordError
 from ledger.grammar import (
     BODY,
@@ -41,9 +49,7 @@ from ledger.grammar import (
     ONE_ROW,
     SIGNER_ROLES,
     check_fields,
-    decode_base64,
 )
-from ledger.keys import SIGNATURE_BYTES
 from ledger.merkle import leaf_hash, root_of
 from ledger.tiles import ENTRY_MAX
 
@@ -54,7 +60,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENTRY_MAX",
-    "SIGNED_TAG",
     "SIGNER_ROLES",
     "Draft",
     "Entry",
@@ -72,17 +77,11 @@ __all__ = [
     "renumber",
     "row_bytes",
     "row_object",
+    "sign_bodies",
     "signed_message",
     "unsigned_body",
 ]
 
-SIGNED_TAG: Final = b"assay/entry/v1\0"
-_HEAD: Final = b'{"body":'
-_MIDDLE: Final = b',"sig":"'
-_TAIL: Final = b'"}'
-_SIGNATURE_CHARS: Final = 88  # base64 of 64 bytes
-_BODY_END: Final = -(len(_MIDDLE) + _SIGNATURE_CHARS + len(_TAIL))
-_ENVELOPE: Final = len(_HEAD) - _BODY_END
 _SEQ_DIGITS: Final = len(str(INT_MAX))
 
 
@@ -114,21 +113,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry read back: its body, and the exact bytes that were signed."""
+    """An entry read back: its body, and its envelope with the exact bytes that were signed."""
 
     body: dict[str, Any]
-    body_bytes: bytes
-    signature_text: str
-
-    @property
-    def signature(self) -> bytes:
-        """The 64 bytes of the signature."""
-        return base64.b64decode(self.signature_text)
-
-    @property
-    def message(self) -> bytes:
-        """What the signature is over."""
-        return signed_message(self.body_bytes)
+    envelope: Envelope
 
     @property
     def type(self) -> str:
@@ -165,7 +153,7 @@ def check_draft(draft: Draft) -> None:
 def encode_body(draft: Draft, *, origin: str, producer: str, seq: int) -> bytes:
     """The canonical body. Raises RecordError when its entry would exceed 65,535 bytes."""
     body = canonical_bytes(_body(draft, origin=origin, producer=producer, seq=seq))
-    if len(body) + _ENVELOPE + _SEQ_DIGITS > ENTRY_MAX:
+    if len(body) + ENVELOPE + _SEQ_DIGITS > ENTRY_MAX:
         raise RecordError("entry", f"{len(body)} bytes of body do not fit in {ENTRY_MAX}")
     return body
 
@@ -178,16 +166,6 @@ def renumber(body: bytes, seq: int) -> bytes:
     start = body.rindex(b'"seq":') + len(b'"seq":')
     end = body.index(b",", start)
     return body[:start] + str(seq).encode() + body[end:]
-
-
-def signed_message(body: bytes) -> bytes:
-    """What an entry's signature is over."""
-    return SIGNED_TAG + body
-
-
-def assemble(body: bytes, signature: bytes) -> bytes:
-    """The entry of a body and its 64-byte signature."""
-    return _HEAD + body + _MIDDLE + base64.b64encode(signature) + _TAIL
 
 
 def _body(draft: Draft, *, origin: str, producer: str, seq: int) -> dict[str, Any]:
@@ -218,37 +196,20 @@ def parse_entry(entry: bytes) -> Entry:
 
     Raises RecordError, naming the field.
     """
-    if len(entry) > ENTRY_MAX:
-        raise RecordError("entry", f"{len(entry)} bytes; at most {ENTRY_MAX}")
-    body_bytes = _slice(entry)
+    envelope = open_envelope(entry)
     try:
-        signature_text = entry[_BODY_END + len(_MIDDLE) : -len(_TAIL)].decode("ascii")
-    except UnicodeDecodeError as error:
-        raise RecordError("sig", "is not ASCII") from error
-    signature = decode_base64(signature_text)
-    if signature is None or len(signature) != SIGNATURE_BYTES:
-        raise RecordError("sig", f"expected base64 of {SIGNATURE_BYTES} bytes")
-    try:
-        body = parse_canonical(body_bytes)
+        body = parse_canonical(envelope.body)
     except CanonicalError as error:
         raise RecordError("body", str(error)) from error
     if not isinstance(body, dict):
         raise RecordError("body", "expected an object")
     _check_body(body)
-    return Entry(body, body_bytes, signature_text)
+    return Entry(body, envelope)
 
 
 def unsigned_body(entry: bytes) -> dict[str, Any]:
     """The body of an entry, read without checking anything: for callers that judge no evidence."""
-    return dict(json.loads(_slice(entry)))
-
-
-def _slice(entry: bytes) -> bytes:
-    body = entry[len(_HEAD) : _BODY_END]
-    layout = entry[: len(_HEAD)], entry[_BODY_END : _BODY_END + len(_MIDDLE)], entry[-len(_TAIL) :]
-    if not body or layout != (_HEAD, _MIDDLE, _TAIL):
-        raise RecordError("entry", 'is not laid out {"body":...,"sig":"..."}')
-    return body
+    return dict(json.loads(body_of(entry)))
 
 
 def _check_body(body: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ from ledger.merkle import leaf_hash, paths_for_batch, root_of
 from ledger.note import Checkpoint, VerifierKey, sign_checkpoint
 from ledger.reading import SignedHead, first_receipt, read_hashes, read_head
 from ledger.receipt import Receipt
-from ledger.record import assemble, renumber, signed_message
+from ledger.record import renumber, sign_bodies
 from ledger.store import truncate_wal, writer
 from ledger.tiles import TILE_HEIGHT, TILE_WIDTH, split_tile
 
@@ -225,21 +225,23 @@ class Writer:
         return answers
 
     def _sign(self, connection: Connection, fresh: Sequence[_New]) -> None:
-        """Give each entry its producer's next number, sign it, and hash the result."""
+        """Give each entry its producer's next number, sign what is each producer's, hash it."""
         numbers: dict[str, int] = {}
+        by_key: dict[str, list[_New]] = {}
         for new in fresh:
-            key = new.prepared.key
-            if key.key_id not in numbers:
-                found = run(
-                    connection,
-                    "SELECT next_seq FROM ledger_sequence WHERE key_id = ?",
-                    (key.key_id,),
-                ).scalar()
-                numbers[key.key_id] = found or 0
-            body = renumber(new.prepared.body, numbers[key.key_id])
-            numbers[key.key_id] += 1
-            new.entry = assemble(body, key.sign(signed_message(body)))
-            new.leaf = leaf_hash(new.entry)
+            by_key.setdefault(new.prepared.key.key_id, []).append(new)
+        for key_id, mine in by_key.items():
+            first = run(
+                connection, "SELECT next_seq FROM ledger_sequence WHERE key_id = ?", (key_id,)
+            ).scalar()
+            bodies = [
+                renumber(new.prepared.body, seq) for seq, new in enumerate(mine, start=first or 0)
+            ]
+            numbers[key_id] = (first or 0) + len(mine)
+            for new, entry in zip(
+                mine, sign_bodies(bodies, mine[0].prepared.key.sign), strict=True
+            ):
+                new.entry, new.leaf = entry, leaf_hash(entry)
         run_many(
             connection,
             "INSERT INTO ledger_sequence (key_id, next_seq) VALUES (?, ?) "

@@ -174,7 +174,7 @@ def entry(path: LeafPath) -> Response:
         {
             "leaf_index": stored.index,
             "leaf_hash": leaf_hash(stored.entry).hex(),
-            "entry": {"body": parsed.body, "sig": parsed.signature_text},
+            "entry": {"body": parsed.body, "sig": parsed.envelope.signature_text},
             "entry_text": stored.entry.decode(),
             "receipt": here.receipt(stored.index).to_json(),
         }

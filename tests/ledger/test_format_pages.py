@@ -88,7 +88,7 @@ def test_the_examples_are_checked_as_a_reader_would():
     verify_receipt(receipt, vkey)
     entry = shown("entry.md", "entry").rstrip("\n").encode()
     assert receipt.entry == entry
-    assert entry[8:-98] == parse_entry(entry).body_bytes
+    assert entry[8:-98] == parse_entry(entry).envelope.body
     message = b"assay/entry/v1\0" + entry[8:-98]
     verify_signature(KEYS[Role.PRODUCER].public, message, base64.b64decode(entry[-90:-2]))
 
