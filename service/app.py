@@ -13,7 +13,17 @@ from flask_openapi3 import Info, OpenAPI
 
 import dashboards
 from service import errors, pages
-from service.api import access, admin, health, ledger, models, outcomes, predictions, reports
+from service.api import (
+    access,
+    admin,
+    alarms,
+    health,
+    ledger,
+    models,
+    outcomes,
+    predictions,
+    reports,
+)
 from service.api.answers import Problem
 from service.api.describe import describe
 from service.logs import configure, log_requests
@@ -28,7 +38,7 @@ DESCRIPTION = (
     "Verified inference for trading and risk models. Two questions are answered apart: was it "
     "computed honestly (the ledger and its proofs), and was it computed correctly (outcomes)."
 )
-BLUEPRINTS = (predictions, outcomes, models, ledger, reports, admin, health)
+BLUEPRINTS = (predictions, outcomes, models, ledger, reports, alarms, admin, health)
 
 
 def create_app(assembly: Assembly) -> OpenAPI:

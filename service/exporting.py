@@ -47,6 +47,9 @@ def referenced_blobs(assembly: Assembly) -> list[str]:
     for stored in assembly.ledger.entries(type="drift"):
         data = parse_entry(stored.entry).body["data"]
         found |= {data["result_digest"], data["reference_digest"], data["configuration_digest"]}
+    for stored in assembly.ledger.entries(type="alarm"):
+        digest = parse_entry(stored.entry).body["data"]["evidence_digest"]
+        found |= {digest} if digest else set()
     return sorted(digest for digest in found if assembly.blobs.has(digest))
 
 
