@@ -35,18 +35,42 @@ class Encoder:
         self.may_miss = any(feature.missing for feature in features)
         self._features = tuple(features)
         self._known = frozenset(self.names)
+        self._bounds = tuple(
+            (feature.minimum, feature.maximum, feature.type == "integer") for feature in features
+        )
 
     def encode(self, row: Mapping[str, object]) -> list[float]:
         """A request's row as float32 values, NaN where a value is missing.
 
         Raises InputRefused with the name of the feature.
         """
-        self._refuse_unknown(row)
-        values = [
-            self._value(feature, row.get(feature.name, _ABSENT)) for feature in self._features
-        ]
+        values = self._plain(row)
+        if values is None:  # a value is missing or refused: one at a time, to say which
+            self._refuse_unknown(row)
+            values = [
+                self._value(feature, row.get(feature.name, _ABSENT)) for feature in self._features
+            ]
         # array("f") rounds to the nearest float32; adding zero turns -0.0 into 0.0.
         return [value + 0.0 for value in array("f", values)]
+
+    def _plain(self, row: Mapping[str, object]) -> list[float] | None:
+        """A row as it nearly always is: each feature once, a number within its bounds."""
+        if len(row) != len(self.names):
+            return None
+        values: list[float] = []
+        for name, (lowest, highest, whole) in zip(self.names, self._bounds, strict=True):
+            value = row.get(name)
+            if type(value) is int:
+                if not lowest <= value <= highest:
+                    return None
+            elif (
+                type(value) is not float
+                or not lowest <= value <= highest
+                or (whole and not value.is_integer())
+            ):
+                return None
+            values.append(value)
+        return values
 
     def decode(self, texts: Mapping[str, str]) -> list[float]:
         """A recorded row as float32 values. Accepts exactly what `encode` can produce."""

@@ -1,8 +1,8 @@
 """A loaded model: values in, integers out. `load` refuses bytes that are not the approved ones.
 
-Loading checks each artifact's digest, parses it as data, and repeats the manifest's test vectors,
-whose outputs were computed by other code at publishing. A predictor is immutable and may be
-shared by threads.
+Loading checks each artifact's digest, parses it as data, and repeats the manifest's test vectors
+on both engines (`engines.py`); the outputs expected were computed by other code at publishing. A
+predictor is immutable and may be shared by threads. Load it after a fork.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from models.errors import DigestMismatch, InputRefused, ManifestRefused, SelfTestFailed
 from models.hub.canonical import digest_of
 from models.runtime.encoding import Encoder
+from models.runtime.engines import engines_of
 from models.runtime.linear import Linear
 from models.runtime.reasons import Reason, Reasons
 from models.runtime.trees import Trees
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.hub.manifest import Manifest
+    from models.runtime.engines import Engines, Run
 
 __all__ = ["Executed", "Output", "Predictor", "Reason", "ReasonText", "load"]
 
 NO_DECISION: Final = "forecast"  # what a model without a threshold decides
+TREES: Final = "tree-ensemble-q16/v1"
 PROBABILITIES: Final = {"credit": "probability_of_default", "signal": "probability_of_rise"}
 
 
@@ -62,12 +66,13 @@ class Executed:
 class Predictor:
     """One model, ready to run. Made by `load`."""
 
-    def __init__(self, manifest: Manifest, engines: Mapping[str, Trees | Linear]) -> None:
+    def __init__(self, manifest: Manifest, engines: Mapping[str, Engines]) -> None:
         self.manifest = manifest
         self.feature_names = manifest.feature_names
         self._encoder = Encoder(manifest.features)
         self._engines = dict(engines)
         self._reasons = self._explainer()
+        self._serving: dict[str, Run] = {name: both.run for name, both in engines.items()}
 
     def encode(self, row: Mapping[str, object]) -> list[float]:
         """A request's row as float32 values in order. Raises InputRefused, naming the feature."""
@@ -76,25 +81,51 @@ class Predictor:
     def run(self, matrix: NDArray[np.float32]) -> list[Output]:
         """Outputs and decision of each encoded row."""
         self._check_shape(matrix)
-        columns = {name: engine.run(matrix).tolist() for name, engine in self._engines.items()}
-        rule = self.manifest.decision
-        if rule is None:
-            decisions = [NO_DECISION] * len(matrix)
-        else:
-            decisions = [
-                rule.at_or_above if value >= rule.threshold_q16 else rule.below
-                for value in columns[rule.output]
-            ]
-        rows = zip(*columns.values(), strict=True)
-        return [
-            Output(values=dict(zip(columns, values, strict=True)), decision=decision)
-            for values, decision in zip(rows, decisions, strict=True)
-        ]
+        return self._outputs({name: run(matrix) for name, run in self._serving.items()})
 
     def reasons(self, matrix: NDArray[np.float32]) -> list[tuple[Reason, ...]]:
         """Stated reasons of each encoded row; empty for models that state none."""
+        return [why for _, why in self.answer(matrix)]
+
+    def answer(self, matrix: NDArray[np.float32]) -> list[tuple[Output, tuple[Reason, ...]]]:
+        """`run` and `reasons` in one pass of the engine."""
         self._check_shape(matrix)
-        return [()] * len(matrix) if self._reasons is None else self._reasons.explain(matrix)
+        return self._answer(matrix, self._serving)
+
+    def columns(self, matrix: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
+        """Only the outputs, by name, for many rows: what `run` gives, before any row is made."""
+        self._check_shape(matrix)
+        return {name: run(matrix) for name, run in self._serving.items()}
+
+    def decide(self, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.bool_] | None:
+        """Which rows are at or above the threshold; None for a model that decides nothing."""
+        rule = self.manifest.decision
+        return None if rule is None else columns[rule.output] >= rule.threshold_q16
+
+    def _answer(
+        self, matrix: NDArray[np.float32], runs: Mapping[str, Run]
+    ) -> list[tuple[Output, tuple[Reason, ...]]]:
+        spec = self.manifest.reason_codes
+        why: list[tuple[Reason, ...]] = [()] * len(matrix)
+        columns: dict[str, NDArray[np.int64]] = {}
+        for name, run in runs.items():
+            if self._reasons is not None and spec is not None and name == spec.output:
+                columns[name], why = self._reasons.explain(matrix, run)
+            else:
+                columns[name] = run(matrix)
+        return list(zip(self._outputs(columns), why, strict=True))
+
+    def _outputs(self, columns: Mapping[str, NDArray[np.int64]]) -> list[Output]:
+        rule = self.manifest.decision
+        found = []
+        for values in zip(*(column.tolist() for column in columns.values()), strict=True):
+            named = dict(zip(columns, values, strict=True))
+            decision = NO_DECISION
+            if rule is not None:
+                high = named[rule.output] >= rule.threshold_q16
+                decision = rule.at_or_above if high else rule.below
+            found.append(Output(values=named, decision=decision))
+        return found
 
     def reason_texts(self) -> tuple[ReasonText, ...]:
         """Every code this model can state, with its text."""
@@ -116,8 +147,11 @@ class Predictor:
                 shown[spec.name.removesuffix("_q16")] = f"{value:.4f}"
         return shown
 
-    def rerun(self, rows: Sequence[Mapping[str, str]]) -> list[Executed]:
-        """Run recorded rows again. A row whose inputs this model refuses is said to be refused."""
+    def rerun(self, rows: Sequence[Mapping[str, str]], *, served: int = 1) -> list[Executed]:
+        """Run recorded rows again, on the engine that did not serve requests of `served` rows.
+
+        A row whose inputs this model refuses is said to be refused.
+        """
         found: dict[int, Executed] = {}
         places, vectors = [], []
         for place, texts in enumerate(rows):
@@ -128,13 +162,20 @@ class Predictor:
                 found[place] = Executed(outputs={}, decision="", refused=str(error))
         if vectors:
             matrix = np.asarray(vectors, np.float32)
-            answers = zip(self.run(matrix), self.reasons(matrix), strict=True)
+            other: dict[str, Run] = {
+                name: partial(engines.other, served=served)
+                for name, engines in self._engines.items()
+            }
+            answers = self._answer(matrix, other)
             for place, (output, why) in zip(places, answers, strict=True):
                 found[place] = Executed(outputs=recorded(output, why), decision=output.decision)
         return [found[place] for place in range(len(rows))]
 
     def self_test(self) -> None:
-        """Repeat the manifest's vectors. Raises SelfTestFailed at the first difference."""
+        """Repeat the manifest's vectors on every engine, together and one by one.
+
+        Raises SelfTestFailed at the first difference.
+        """
         try:
             vectors = [
                 self._encoder.decode(dict(zip(self.feature_names, vector.inputs, strict=True)))
@@ -142,11 +183,15 @@ class Predictor:
             ]
         except InputRefused as error:
             raise ManifestRefused("vectors", str(error)) from error
-        outputs = self.run(np.asarray(vectors, np.float32))
-        for index, (vector, got) in enumerate(zip(self.manifest.vectors, outputs, strict=True)):
-            for name, expected in vector.outputs.items():
-                if got.values[name] != expected:
-                    raise SelfTestFailed(index, name, expected=expected, got=got.values[name])
+        matrix = np.asarray(vectors, np.float32)
+        for name, engines in self._engines.items():
+            expected = [vector.outputs[name] for vector in self.manifest.vectors]
+            together = [run(matrix) for run in (engines.few, engines.many, engines.check)]
+            singly = np.concatenate([engines.few(matrix[i : i + 1]) for i in range(len(matrix))])
+            for found in (*together, singly):
+                for index, (wanted, got) in enumerate(zip(expected, found.tolist(), strict=True)):
+                    if got != wanted:
+                        raise SelfTestFailed(index, name, expected=wanted, got=got)
 
     def _check_shape(self, matrix: NDArray[np.float32]) -> None:
         if matrix.ndim != 2 or matrix.shape[1] != len(self.feature_names):  # noqa: PLR2004
@@ -158,15 +203,14 @@ class Predictor:
         spec = self.manifest.reason_codes
         if spec is None:
             return None
-        engine = self._engines[spec.output]
-        if not isinstance(engine, Trees):
+        if self.manifest.format != TREES:
             raise ManifestRefused("reason_codes", f"not available for {self.manifest.format}")
         texts = dict(zip(self.feature_names, spec.reference, strict=True))
         try:
             reference = self._encoder.decode(texts)
         except InputRefused as error:
             raise ManifestRefused("reason_codes.reference", str(error)) from error
-        return Reasons(spec, engine, names=self.feature_names, reference=reference)
+        return Reasons(spec, names=self.feature_names, reference=reference)
 
 
 def load(manifest: Manifest, read_blob: Callable[[str], bytes]) -> Predictor:
@@ -176,16 +220,16 @@ def load(manifest: Manifest, read_blob: Callable[[str], bytes]) -> Predictor:
     raises passes through.
     """
     largest = Encoder(manifest.features).largest
-    engines: dict[str, Trees | Linear] = {}
+    engines: dict[str, Engines] = {}
     for output in manifest.outputs:
         data = read_blob(output.artifact)
         got = digest_of(data)
         if got != output.artifact:
             raise DigestMismatch(f"artifact of {output.name}", expected=output.artifact, got=got)
-        if manifest.format == "tree-ensemble-q16/v1":
-            engines[output.name] = Trees.parse(data, manifest.feature_names)
+        if manifest.format == TREES:
+            engines[output.name] = engines_of(Trees.parse(data, manifest.feature_names))
         else:
-            engines[output.name] = Linear.parse(data, largest)
+            engines[output.name] = engines_of(Linear.parse(data, largest))
     predictor = Predictor(manifest, engines)
     predictor.self_test()
     return predictor
@@ -195,9 +239,15 @@ def recorded(output: Output, reasons: Sequence[Reason]) -> dict[str, str]:
     """Outputs as the texts that are recorded: integers, and reasons in canonical JSON."""
     texts = {name: str(value) for name, value in output.values.items()}
     if reasons:
-        stated = [{"code": r.code, "contribution_q16": r.contribution_q16} for r in reasons]
-        texts["reason_codes"] = json.dumps(stated, sort_keys=True, separators=(",", ":"))
+        stated = (
+            f'{{"code":{_quoted(reason.code)},"contribution_q16":{reason.contribution_q16}}}'
+            for reason in reasons
+        )
+        texts["reason_codes"] = f"[{','.join(stated)}]"
     return texts
+
+
+_quoted = cache(json.dumps)  # of the few codes there are
 
 
 def _sigmoid(value: float) -> float:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.hub.manifest import ReasonCodes
-    from models.runtime.trees import Trees
+    from models.runtime.engines import Run
 
-CHUNK: Final = 256  # rows at once: bounds memory at about 30 MB for 150 trees
+CHUNK: Final = 1024  # rows at once: bounds memory, and stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,54 +37,41 @@ class Reason:
 
 
 class Reasons:
-    """The groups of one model. Only the trees that read a group are walked again for it."""
+    """The groups of one model."""
 
     def __init__(
-        self,
-        spec: ReasonCodes,
-        trees: Trees,
-        *,
-        names: Sequence[str],
-        reference: Sequence[float],
+        self, spec: ReasonCodes, *, names: Sequence[str], reference: Sequence[float]
     ) -> None:
-        self._trees = trees
         self._most = spec.most
-        self._codes = np.asarray([group.code for group in spec.groups])
-        columns = [[names.index(name) for name in group.features] for group in spec.groups]
-        self._mask = np.zeros((len(columns) + 1, len(names)), np.bool_)  # row 0: nothing replaced
-        for index, group in enumerate(columns):
-            self._mask[index + 1, group] = True
+        self._codes = tuple(group.code for group in spec.groups)
+        self._mask = np.zeros((len(spec.groups) + 1, len(names)), np.bool_)  # row 0: as given
+        for index, group in enumerate(spec.groups):
+            self._mask[index + 1, [names.index(name) for name in group.features]] = True
         self._reference = np.asarray(reference, np.float32)
-        reading = [trees.reading(group) for group in columns]
-        self._walks = np.concatenate([np.arange(len(trees.roots)), *reading])
-        self._variant = np.repeat(
-            np.arange(len(columns) + 1), [len(trees.roots), *map(len, reading)]
-        )
 
-    def explain(self, matrix: NDArray[np.float32]) -> list[tuple[Reason, ...]]:
-        """The stated reasons of each row; empty when nothing pushed the score up."""
+    def explain(
+        self, matrix: NDArray[np.float32], run: Run
+    ) -> tuple[NDArray[np.int64], list[tuple[Reason, ...]]]:
+        """Output and stated reasons of each row; none when nothing pushed the score up."""
+        outputs = np.empty(len(matrix), np.int64)
         found: list[tuple[Reason, ...]] = []
         for first in range(0, len(matrix), CHUNK):
-            for row in self.contributions(matrix[first : first + CHUNK]):
-                pairs = sorted(
-                    ((-int(value), str(code)) for value, code in zip(row, self._codes, strict=True))
-                )
-                found.append(
-                    tuple(Reason(code, -value) for value, code in pairs[: self._most] if value < 0)
-                )
-        return found
+            totals = self.totals(matrix[first : first + CHUNK], run)
+            outputs[first : first + CHUNK] = totals[:, 0]
+            found += map(self._state, totals.tolist())
+        return outputs, found
 
-    def contributions(self, matrix: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Every group's contribution to each row's output, groups in the manifest's order."""
-        count, trees = len(matrix), len(self._trees.roots)
+    def totals(self, matrix: NDArray[np.float32], run: Run) -> NDArray[np.int64]:
+        """The output of each row as given, then with each group replaced, in the spec's order."""
         variants = np.where(self._mask, self._reference, matrix[:, None, :])
-        rows = (np.arange(count) * len(self._mask))[:, None] + self._variant
-        nodes = np.broadcast_to(self._trees.roots[self._walks], rows.shape)
-        leaves = self._trees.leaves(
-            variants.reshape(-1, self._trees.width), rows.ravel(), nodes.ravel()
-        ).reshape(count, -1)
-        change = leaves[:, self._walks[trees:]] - leaves[:, trees:]
-        totals = np.zeros((count, len(self._codes)), np.int64)
-        for group in range(len(self._codes)):
-            totals[:, group] = change[:, self._variant[trees:] == group + 1].sum(axis=1)
-        return totals
+        return run(variants.reshape(-1, matrix.shape[1])).reshape(len(matrix), -1)
+
+    def _state(self, totals: list[int]) -> tuple[Reason, ...]:
+        output = totals[0]
+        pairs = [
+            (replaced - output, code)
+            for replaced, code in zip(totals[1:], self._codes, strict=True)
+            if replaced < output
+        ]
+        pairs.sort()
+        return tuple(Reason(code, -change) for change, code in pairs[: self._most])
