@@ -137,7 +137,7 @@ def introduction(role):
     )
 
 
-def _address(directory, url):
+def address_of(directory, url):
     """Where a directory's log is; told once, it is remembered there."""
     told = directory / "database.url"
     if url:
@@ -148,7 +148,7 @@ def _address(directory, url):
 def create_log(directory, url=None):
     """A new log whose keys are introduced: 4 entries. `url`: where, unless in SQLite's own file."""
     directory.mkdir(exist_ok=True)
-    engine = open_engine(_address(directory, url))
+    engine = open_engine(address_of(directory, url))
     create_schema(engine)
     ledger = Ledger.create(engine, origin=ORIGIN, log_key=LOG_KEY, data_dir=directory)
     for role in ROLES:
@@ -159,6 +159,6 @@ def create_log(directory, url=None):
 def open_log(directory, url=None):
     """The log again, as another process, host or a restart sees it."""
     directory.mkdir(exist_ok=True)
-    engine = open_engine(_address(directory, url))
+    engine = open_engine(address_of(directory, url))
     ledger = Ledger.open(engine, origin=ORIGIN, log_key=LOG_KEY, data_dir=directory)
     return Log(directory, engine, ledger, Vault(b"k" * 32, engine))
