@@ -14,15 +14,16 @@ behind; then nothing is appended, and the error names the command that recovers 
 The anchor is made by `assay init` or `assay ledger anchor --create`, never on first use, and never
 edited: whoever edits it can cause a split view. It is a signed note, so only the log's key makes
 one; an older one put back in its place is not noticed while the database is older too.
+
+It never moves backwards: what is there is read and what follows is written under one file lock
+(`slots.py`), by all processes of all houses that name the same file.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ledger.append_lock import AppendLock
 from ledger.canonical import canonical_bytes, parse_canonical
 from ledger.errors import (
     AnchorLost,
@@ -36,6 +37,7 @@ from ledger.errors import (
 from ledger.grammar import LEAF, check_fields, one_of, text
 from ledger.note import VerifierKey, open_checkpoint, parse_checkpoint, split_note
 from ledger.reading import read_checkpoint, tile_reader
+from ledger.slots import RECORD_MAX, SlotFile
 from ledger.tiles import root_from_tiles
 
 if TYPE_CHECKING:
@@ -45,9 +47,9 @@ if TYPE_CHECKING:
 
     from ledger.grammar import Fields
     from ledger.merkle import Frontier
+    from ledger.slots import Kept
 
 SCHEMA: Final = "assay/anchor/v1"
-FILE_MAX: Final = 1 << 16  # bytes of an anchor; a note with one signature has about 300
 REASON_MAX: Final = 1024  # characters of why an anchor was made
 
 
@@ -83,32 +85,36 @@ class Anchor:
     def __init__(self, path: Path, vkey: str) -> None:
         self.path = path
         self._key = VerifierKey.parse(vkey)
-        self._lock = AppendLock(path.with_name(path.name + ".lock"))
+        self._file = SlotFile(path)
         self._read: tuple[bytes, Anchored] | None = None  # what was parsed last, and from what
         self._checked = ""  # the note that `check` saw: the database begins with its tree
 
     def read(self) -> Anchored:
         """What is anchored now. Raises AnchorLost, AnchorRefused or LedgerUnavailable."""
+        return self._found(held=False)[1]
+
+    def _found(self, *, held: bool) -> tuple[Kept, Anchored]:
         try:
-            with self.path.open("rb") as file:
-                data = file.read(FILE_MAX)
+            kept = self._file.read(held=held)
         except FileNotFoundError as error:
             raise AnchorLost(str(self.path)) from error
         except OSError as error:
             raise LedgerUnavailable("reading the anchor", str(error)) from error
+        if kept is None:
+            raise AnchorRefused(str(self.path), "neither of its slots is whole")
         known = self._read
-        if known is None or known[0] != data:
-            self._read = known = data, self._parsed(data)
-        return known[1]
+        if known is None or known[0] != kept.data:
+            self._read = known = kept.data, self._parsed(kept.data)
+        return kept, known[1]
 
     def create(self, note: str, *, reason: str) -> Anchored:
         """Make the anchor, at a checkpoint. Raises AnchorRefused when there is one already."""
         checkpoint = open_checkpoint(note, self._key)
         made = Anchored(checkpoint.size, checkpoint.root, note, checkpoint.size, reason)
         try:
-            with self._lock.held():
+            with self._file.held():
                 self.refuse_existing()
-                self._write(made)
+                self._file.make(made.to_bytes())
         except OSError as error:
             raise LedgerUnavailable("writing the anchor", str(error)) from error
         return made
@@ -149,12 +155,12 @@ class Anchor:
             return
         new = parse_checkpoint(split_note(note)[0])  # the head was held against it: no more checks
         try:
-            with self._lock.held():
-                now = self.read()
+            with self._file.held():
+                kept, now = self._found(held=True)
                 if now.note != self._checked:
                     self._compare(engine, now)
                 if now.size < new.size:
-                    self._write(Anchored(new.size, new.root, note, now.since, now.reason))
+                    self._write(Anchored(new.size, new.root, note, now.since, now.reason), kept)
         except OSError as error:
             raise LedgerUnavailable("writing the anchor", str(error)) from error
 
@@ -169,17 +175,13 @@ class Anchor:
         if root != now.root:
             raise _rolled_back(now, now.size, root)
 
-    def _write(self, anchored: Anchored) -> None:
-        """Replace the file, whole or not at all, on disk when this returns."""
+    def _write(self, anchored: Anchored, after: Kept) -> None:
+        """Put it in place of what was read under the lock; on disk when this returns."""
         data = anchored.to_bytes()
-        draft = self.path.with_name(self.path.name + ".part")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor with a mode
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
-        _sync_directory(self.path.parent)
+        if after.generation < 0:
+            self._file.make(data)
+        else:
+            self._file.write(data, after)
         self._read = data, anchored
 
     def _parsed(self, data: bytes) -> Anchored:
@@ -215,14 +217,6 @@ _FIELDS: Fields = {
     "schema": one_of(SCHEMA),
     "size": LEAF,
     "root": text(64),
-    "note": text(FILE_MAX),
+    "note": text(RECORD_MAX),
     "created": _created,
 }
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
