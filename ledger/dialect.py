@@ -6,6 +6,8 @@ once (executemany, or binary COPY, which was 1.5 to 3 times faster from 64 rows 
 values is looked up, and in which language a trigger is written. What a connection is told when it
 opens is in `store.py`.
 
+SQLite's statements go past SQLAlchemy to the driver, within the transaction it began.
+
 psycopg's quirks, kept here: it wants `%s`; COPY goes past SQLAlchemy, so its errors are wrapped by
 hand; binary COPY wants each column's exact type. It is imported where there is a PostgreSQL, only.
 """
@@ -29,12 +31,11 @@ except ImportError:  # only Linux has the wheel; the version check in `store.py`
     import sqlite3 as sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Connection, CursorResult, Engine
+    from sqlalchemy import Connection, Engine
 
     Values = Sequence[Any]
-    Rows = CursorResult[*tuple[Any, ...]]
 
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgresql"
@@ -51,14 +52,55 @@ def is_sqlite(at: Connection | Engine) -> bool:
 # --- statements ------------------------------------------------------------------------------
 
 
+class Rows:
+    """What a query found: rows as tuples, read once."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, cursor: Any) -> None:  # noqa: ANN401 - either driver's
+        self._cursor = cursor
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._cursor)
+
+    def all(self) -> list[Any]:
+        """Every row."""
+        return list(self._cursor.fetchall())
+
+    def first(self) -> Any:  # noqa: ANN401 - a tuple of whatever was asked for
+        """The first row; None when there is none."""
+        return self._cursor.fetchone()
+
+    def scalar(self) -> Any:  # noqa: ANN401 - whatever was asked for
+        """The first value of the first row; None when there is none."""
+        row = self._cursor.fetchone()
+        return None if row is None else row[0]
+
+
 def run(connection: Connection, statement: str, values: Values = ()) -> Rows:
     """Run one statement; `?` stands for each value."""
-    return connection.exec_driver_sql(_spelled(connection, statement), tuple(values) or None)
+    if is_sqlite(connection):
+        return _run_sqlite(connection, "execute", statement, values)
+    return Rows(connection.exec_driver_sql(_with_percent(statement), tuple(values) or None))
 
 
 def run_many(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Run one statement once for each row."""
-    connection.exec_driver_sql(_spelled(connection, statement), list(rows))
+    if is_sqlite(connection):
+        _run_sqlite(connection, "executemany", statement, rows)
+    else:
+        connection.exec_driver_sql(_with_percent(statement), list(rows))
+
+
+def _run_sqlite(connection: Connection, how: str, statement: str, values: Values) -> Rows:
+    """Past SQLAlchemy, whose own work was half of a commit's time; errors come as it gives them."""
+    if not connection.in_transaction():
+        connection.begin()
+    raw: Any = connection.connection.driver_connection
+    try:
+        return Rows(getattr(raw, how)(statement, values))
+    except sqlite.Error as error:
+        raise DBAPIError.instance(statement, None, error, sqlite.Error) from error
 
 
 def insert(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -66,7 +108,7 @@ def insert(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) 
     if not rows:
         return
     if is_sqlite(connection):
-        connection.exec_driver_sql(_insert_into(table), list(rows))
+        run_many(connection, _insert_into(table), rows)
         return
     statement, types = _copy_into(table)
     raw: Any = connection.connection.driver_connection
@@ -92,10 +134,6 @@ def run_among(connection: Connection, statement: str, values: Iterable[str], *mo
 def for_update(connection: Connection) -> str:
     """What a query ends in to lock its rows. On SQLite BEGIN IMMEDIATE has locked everything."""
     return "" if is_sqlite(connection) else " FOR UPDATE"
-
-
-def _spelled(connection: Connection, statement: str) -> str:
-    return statement if is_sqlite(connection) else _with_percent(statement)
 
 
 @lru_cache(maxsize=256)

@@ -16,6 +16,7 @@ from ledger.anchor import Anchor
 from ledger.beside import check_beside
 from ledger.commit import GroupCommit
 from ledger.dialect import run
+from ledger.encoding import encode_checked
 from ledger.errors import LedgerInconsistent, NotFound
 from ledger.merkle import Frontier
 from ledger.note import Checkpoint, NoteSigner, VerifierKey, sign_checkpoint
@@ -31,7 +32,6 @@ from ledger.reading import (
     receipt_at,
     tile_reader,
 )
-from ledger.record import check_draft, encode_body
 from ledger.store import check_exists, writer
 from ledger.tiles import (
     TILE_WIDTH,
@@ -155,9 +155,8 @@ class Ledger:
         """
         prepared = []
         for draft, key in drafts:
-            check_draft(draft)
+            body = encode_checked(draft, origin=self.origin, producer=key.key_id)
             check_beside(draft)
-            body = encode_body(draft, origin=self.origin, producer=key.key_id, seq=0)
             prepared.append(Prepared(draft, body, key, unless))
         if not prepared:
             return []

@@ -137,41 +137,35 @@ def consistency_path(leaf_hashes: Sequence[bytes], old_size: int) -> list[bytes]
     return [root_of(leaf_hashes[first:end]) for first, end in ranges]
 
 
-def paths_for_batch(frontier: Frontier, leaf_hashes: Sequence[bytes]) -> list[list[bytes]]:
+def paths_for_batch(frontier: Frontier, leaf_hashes: Sequence[bytes]) -> list[tuple[bytes, ...]]:
     """Inclusion paths of leaves about to be appended, in the tree that ends with them.
 
     Nothing older is read: a left sibling wholly in the old tree is a node of `frontier`, which is
-    left as it was; every other sibling is made of the batch. About log2(size) steps per leaf.
+    left as it was; every other sibling is made of the batch. A node's path is its sibling and then
+    its parent's path, so from the top down each is made once: about two steps a leaf.
     """
     if not leaf_hashes:
         return []
-    levels: list[list[bytes]] = []  # per level the nodes from an even position on, last promoted
-    starts: list[int] = []
+    levels: list[tuple[list[bytes], int]] = []  # nodes from an even position on, and that position
     edge = frontier.nodes[::-1]  # smallest subtree first
     nodes, start = list(leaf_hashes), frontier.size
     while start or len(nodes) > 1:
         if start & 1:
             nodes.insert(0, edge.pop(0))
             start -= 1
-        levels.append(nodes)
-        starts.append(start)
+        levels.append((nodes, start))
         above = [node_hash(nodes[i], nodes[i + 1]) for i in range(0, len(nodes) - 1, 2)]
-        if len(nodes) % 2:
+        if len(nodes) % 2:  # an odd last node moves up unchanged: it has no sibling here
             above.append(nodes[-1])
         nodes, start = above, start >> 1
-    steps = [
-        (level, -first, first + len(level)) for level, first in zip(levels, starts, strict=True)
-    ]
-    paths = []
-    for index in range(frontier.size, frontier.size + len(leaf_hashes)):
-        path, place = [], index
-        for level, shift, end in steps:
-            sibling = place ^ 1
-            if sibling < end:
-                path.append(level[sibling + shift])
-            place >>= 1
-        paths.append(path)
-    return paths
+    paths: list[tuple[bytes, ...]] = [()]
+    for level, first in reversed(levels):
+        shift, count = (first >> 1) & 1, len(level)
+        paths = [
+            (level[i ^ 1], *paths[shift + (i >> 1)]) if i ^ 1 < count else paths[shift + (i >> 1)]
+            for i in range(count)
+        ]
+    return paths[-len(leaf_hashes) :]
 
 
 def _split(size: int) -> int:

@@ -95,14 +95,12 @@ def check_right_edge(connection: Connection, frontier: Frontier) -> None:
         "ORDER BY leaf_index",
         (first,),
     ).all()
-    if [row.leaf_index for row in rows] != list(range(first, size)):
+    if [index for index, _, _ in rows] != list(range(first, size)):
         raise LedgerInconsistent(f"entries from {first} on", expected=size - first, got=len(rows))
-    for row in rows:
-        if leaf_hash(row.entry) != row.leaf_hash:
+    for index, entry, stored in rows:
+        if (got := leaf_hash(entry)) != stored:
             raise LedgerInconsistent(
-                f"entry {row.leaf_index} as stored",
-                expected=row.leaf_hash.hex(),
-                got=leaf_hash(row.entry).hex(),
+                f"entry {index} as stored", expected=stored.hex(), got=got.hex()
             )
     root = root_from_tiles(size, tile_reader(connection))
     if root != frontier.root():

@@ -67,7 +67,9 @@ __all__ = [
     "Opening",
     "SealedOpening",
     "assemble",
+    "body_of_draft",
     "check_draft",
+    "check_length",
     "check_opening",
     "commit_field",
     "encode_body",
@@ -134,7 +136,7 @@ class Entry:
 
 def check_draft(draft: Draft) -> None:
     """Hold a draft against the grammar, before it is queued. Raises RecordError."""
-    body = _body(draft, origin="origin", producer="0" * 32, seq=0)
+    body = body_of_draft(draft, origin="origin", producer="0" * 32, seq=0)
     _check_body(body)
     row_count = body["data"]["row_count"] if draft.type == "prediction" else 1
     if len(draft.rows) != (row_count if row_count > 1 else 0):
@@ -152,10 +154,15 @@ def check_draft(draft: Draft) -> None:
 
 def encode_body(draft: Draft, *, origin: str, producer: str, seq: int) -> bytes:
     """The canonical body. Raises RecordError when its entry would exceed 65,535 bytes."""
-    body = canonical_bytes(_body(draft, origin=origin, producer=producer, seq=seq))
+    body = canonical_bytes(body_of_draft(draft, origin=origin, producer=producer, seq=seq))
+    check_length(body)
+    return body
+
+
+def check_length(body: bytes) -> None:
+    """Refuse a body whose entry would exceed 65,535 bytes. Raises RecordError."""
     if len(body) + ENVELOPE + _SEQ_DIGITS > ENTRY_MAX:
         raise RecordError("entry", f"{len(body)} bytes of body do not fit in {ENTRY_MAX}")
-    return body
 
 
 def renumber(body: bytes, seq: int) -> bytes:
@@ -168,7 +175,8 @@ def renumber(body: bytes, seq: int) -> bytes:
     return body[:start] + str(seq).encode() + body[end:]
 
 
-def _body(draft: Draft, *, origin: str, producer: str, seq: int) -> dict[str, Any]:
+def body_of_draft(draft: Draft, *, origin: str, producer: str, seq: int) -> dict[str, Any]:
+    """The body that a draft will be, as plain JSON."""
     return {
         "schema": ENTRY_SCHEMA,
         "type": draft.type,

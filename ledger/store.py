@@ -146,7 +146,7 @@ def holds_log(engine: Engine) -> bool:
     with engine.connect() as connection:
         if not inspect(connection).has_table("ledger_head"):
             return False
-        return run(connection, "SELECT count(*) FROM ledger_head").scalar() == 1
+        return bool(run(connection, "SELECT count(*) FROM ledger_head").scalar() == 1)
 
 
 def create_schema(engine: Engine) -> None:

@@ -220,7 +220,7 @@ class Writer:
         write_head(connection, frontier, note)
         answers = {}
         for new, path in zip(fresh, paths, strict=True):
-            receipt = Receipt(new.index, new.entry, frontier.size, tuple(path), note)
+            receipt = Receipt(new.index, new.entry, frontier.size, path, note)
             answers[id(new.prepared)] = Appended(new.index, receipt)
         return answers
 
@@ -362,9 +362,9 @@ def _read_back(connection: Connection, first: int, fresh: Sequence[_New]) -> Non
     ).all()
     if len(stored) != len(fresh):
         raise LedgerInconsistent("entries stored", expected=len(fresh), got=len(stored))
-    for row, new in zip(stored, fresh, strict=True):
-        got = leaf_hash(row.entry)
-        if row.leaf_index != new.index or not new.leaf == got == row.leaf_hash:
+    for (index, entry, stored_hash), new in zip(stored, fresh, strict=True):
+        got = leaf_hash(entry)
+        if index != new.index or not new.leaf == got == stored_hash:
             raise LedgerInconsistent(
                 f"entry {new.index} as stored", expected=new.leaf.hex(), got=got.hex()
             )

@@ -13,7 +13,7 @@ from ledger.verifier_archive import modules
 
 # Ratchets: lower them when the verifier shrinks, raise them only with a reason in the commit.
 CHECKS_MOST = 720
-WHOLE_MOST = 2530  # keys replaced and revoked are 70 of them, erasures 30, batches 60
+WHOLE_MOST = 2540  # keys replaced and revoked are 70 of them, erasures 30, batches 60
 SLACK = 60  # lines that may be gained before the figure above has to follow
 QUIET = {
     tokenize.COMMENT,

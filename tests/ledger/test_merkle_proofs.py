@@ -96,7 +96,7 @@ def test_any_split_into_batches_gives_the_oracles_root_and_paths(batches):
         hashes = HASHES[:size]
         assert frontier.root() == oracle_root(hashes)
         first = size - len(batch)
-        assert paths == [oracle_path(first + i, hashes) for i in range(len(batch))]
+        assert paths == [tuple(oracle_path(first + i, hashes)) for i in range(len(batch))]
 
 
 def test_an_empty_batch_has_no_paths():
