@@ -6,9 +6,10 @@ Read in this order:
 - `outcomes`, `windows`: which forecasts count, which labels are mature, which windows are closed.
 - `performance`, `calibration`, `backtest`: the figures, pure functions on numbers.
 - `credit`, `value_at_risk`, `trade_signal`: which figures each kind of model gets, in plain words.
-- `judging`: a figure against a limit that was signed before the data.
-- `correctness`: the report, as plain JSON with decimal text, the same bytes for the same log range.
+- `terms`, `judging`: a figure against a limit that was signed before the data.
 - `detectors`: evidence that grows observation by observation, with a promised run length.
+- `watches`, `following`, `sequential`: what they observe, in which order, what they then say.
+- `correctness`: the report, as plain JSON with decimal text, the same bytes for the same log range.
 - `drift`: did the inputs move; a leading indicator, never accuracy. Run it in its own process.
 
 The package knows nothing of ledgers, proofs, services or models. The figures need the standard

@@ -20,20 +20,23 @@ from monitoring.credit import CREDIT
 from monitoring.errors import SourceOrderError
 from monitoring.judging import Standing, estimate, in_force, unknown_metric
 from monitoring.metrics import Table, decimal_text
-from monitoring.outcomes import join, label_delay_days
+from monitoring.outcomes import first_of_each_day, join, label_delay_days
+from monitoring.sequential import Log, gather_closings, watch
+from monitoring.terms import follower, read_terms
 from monitoring.trade_signal import SIGNAL
 from monitoring.value_at_risk import VALUE_AT_RISK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from monitoring.judging import InForce
-    from monitoring.metrics import Kind, R
+    from monitoring.metrics import Kind, Metric, R
     from monitoring.outcomes import Joined
+    from monitoring.sequential import Watched
     from monitoring.source import ModelFacts, Outcome, Prediction, PredictionSource
 
 SCHEMA = "assay/correctness-report/v1"
-VERSION = "1"  # of the figures; changes when any of them would come out differently
+VERSION = "2"  # of the figures; changes when any of them would come out differently
 DOES_NOT_SAY = (
     "Nothing on who computed a prediction, or whether a record is what it claims to be. "
     "No alarm means that no signed limit was crossed, not that the model is right."
@@ -78,6 +81,9 @@ class _Read:
     outcomes: Sequence[Outcome]
     limits: Sequence[InForce]
     as_of_leaf: int
+    readings: Sequence[int]
+    closings: Mapping[int, Sequence[int]]
+    progress: Mapping[int, Mapping[str, Any]]
 
 
 def _evaluate_one(source: PredictionSource, facts: ModelFacts, as_of_leaf: int) -> dict[str, Any]:
@@ -87,6 +93,9 @@ def _evaluate_one(source: PredictionSource, facts: ModelFacts, as_of_leaf: int) 
         list(source.outcomes(facts.model_digest)),
         in_force(source.limits(facts.model_digest)),
         as_of_leaf,
+        [*(leaf for leaf in source.readings() if leaf < as_of_leaf), as_of_leaf],
+        gather_closings((c.leaf_index, c.limit_leaf) for c in source.closings(facts.model_digest)),
+        source.progress(facts.model_digest),
     )
     _check_order("prediction", [p.leaf_index for p in read.predictions], as_of_leaf)
     _check_order("outcome", [o.leaf_index for o in read.outcomes], as_of_leaf)
@@ -109,9 +118,14 @@ def _evaluate_kind(kind: Kind[R], read: _Read) -> dict[str, Any]:
     odd = len(joined.labelled) - len(rows)
     coverage = _coverage_problem(joined)
     estimates: list[dict[str, Any]] = []
+    log = _log(read, series=kind.series)
     for metric in kind.metrics:
-        mine: list[InForce | None] = [h for h in limits if h.limit.metric == metric.name]
-        estimates += [estimate(metric, rows, held, coverage=coverage) for held in mine or [None]]
+        mine = [held for held in limits if held.limit.metric == metric.name]
+        if not mine:
+            estimates.append(estimate(metric, rows, None, coverage=coverage))
+        for held in mine:
+            watched = _watch(kind, metric, held, facts, log)
+            estimates.append(estimate(metric, rows, held, coverage=coverage, watched=watched))
     known = {metric.name for metric in kind.metrics}
     estimates += [unknown_metric(h, kind.name) for h in limits if h.limit.metric not in known]
     standing, reason = _headline(estimates)
@@ -128,6 +142,22 @@ def _evaluate_kind(kind: Kind[R], read: _Read) -> dict[str, Any]:
         ],
         "window": _window(read, joined),
     }
+
+
+def _log(read: _Read, *, series: bool) -> Log:
+    rows = first_of_each_day(read.predictions)[0] if series else read.predictions
+    return Log(rows, read.outcomes, read.readings, read.closings, read.progress)
+
+
+def _watch(
+    kind: Kind[R], metric: Metric[R], held: InForce, facts: ModelFacts, log: Log
+) -> Watched | str | None:
+    """Follow a limit outcome by outcome; None when its detector does not."""
+    terms = read_terms(held.limit)
+    if isinstance(terms, str) or not terms.sequential:
+        return None
+    found = follower(kind, metric, held.limit, horizon_days=facts.horizon_days, judges=held.judges)
+    return found if isinstance(found, str) else watch(found, held.limit.leaf_index, log)
 
 
 def _unknown_kind(read: _Read) -> dict[str, Any]:

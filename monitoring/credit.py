@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from monitoring import calibration, performance
+from monitoring import calibration, performance, watches
 from monitoring.metrics import Kind, Metric, Table, decimal_text
 
 if TYPE_CHECKING:
@@ -35,6 +35,14 @@ def read(pair: Labelled) -> CreditRow | None:
     if margin is None or pair.value not in (Fraction(0), Fraction(1)):
         return None
     return CreditRow(pair, calibration.probability(margin), int(pair.value))
+
+
+def _pd(row: CreditRow) -> float:
+    return row.pd
+
+
+def _default(row: CreditRow) -> int:
+    return row.default
 
 
 def _over(
@@ -80,6 +88,7 @@ METRICS = (
         unit="squared probability",
         interval="95%, normal",
         measure=_over(performance.excess_brier, both=False),
+        watch=watches.excess_brier(_pd, _default),
     ),
     Metric(
         name="calibration_ratio",
@@ -89,6 +98,7 @@ METRICS = (
         unit="ratio",
         interval="95%, Wilson",
         measure=_over(calibration.ratio, both=True),
+        watch=watches.calibration(_pd, _default),
     ),
 )
 

@@ -10,6 +10,13 @@ at least `run_length`, however often one looks. It promises nothing on how soon 
 A detector reads each observation once, in ledger order, when its label is mature; a revision never
 rewinds it. An alarm stays until `close`, which the caller records with a person and a reason. State
 is plain JSON with floats in exact hexadecimal, so a stream cut anywhere goes on bit for bit.
+
+**Since when.** Beside each sum runs a product that starts anew whenever it falls to 1 or below
+(Page's CUSUM in product form, Biometrika 41, 1954). The stretch of the bet whose product stands
+highest at the alarm is the evidence shown with it. It describes the alarm and does not raise it.
+
+Names a limit may carry: `threshold`, `interval`, and `e-sr` with parameters, such as
+`e-sr run_length=2750` or `e-sr run_length=20000 maturity_days=30`.
 """
 
 from __future__ import annotations
@@ -17,17 +24,57 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from monitoring.errors import DetectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+DETECTORS = ("threshold", "interval", "e-sr")  # what a limit may name
+SEQUENTIAL = "e-sr"
+RUN_LENGTH_MAX = 10**9  # observations; beyond it nobody lives to see a false alarm
+MATURITY_DAYS_MAX = 36_500  # a hundred years
 
 SCHEMA = "assay/detector-state/v1"
 CEILING = 1e300  # evidence is kept below, so that it never overflows to infinity
 PD_TOLERANCE, PD_CAP = 1.1, 0.95  # a tenth more defaults than promised is tolerated
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The detector a limit names, with its parameters where it states any."""
+
+    name: str
+    run_length: int | None = None
+    maturity_days: int | None = None
+
+
+def parse_detector(text: str) -> Choice:
+    """Read `threshold`, `interval`, or `e-sr` and its parameters. Raises ValueError."""
+    name, *words = text.split(" ")
+    if name not in DETECTORS:
+        message = f"detector {text!r} is not one of {', '.join(DETECTORS)}"
+        raise ValueError(message)
+    most = {"run_length": RUN_LENGTH_MAX, "maturity_days": MATURITY_DAYS_MAX}
+    found: dict[str, int] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        known = name == SEQUENTIAL and key in most and key not in found
+        if not known or not _WHOLE.fullmatch(value) or int(value) > most[key]:
+            message = (
+                f"detector {text!r}: after e-sr may stand run_length=N and maturity_days=N, "
+                "once each"
+            )
+            raise ValueError(message)
+        found[key] = int(value)
+    if found.get("run_length") == 0:
+        message = f"detector {text!r}: a run length of 0 promises nothing"
+        raise ValueError(message)
+    return Choice(name, **found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +94,16 @@ class Detector:
     def __post_init__(self) -> None:
         if not self.bets or min(self.bets) <= 0:
             raise DetectorError(self.name, "bets are positive, and there is at least one")
+        if not self.lowest <= self.tolerated_mean < self.highest:
+            raise DetectorError(self.name, f"no mean can exceed {self.tolerated_mean:g}")
         if 1 + max(self.bets) * (self.lowest - self.tolerated_mean) <= 0:
             raise DetectorError(self.name, f"a bet of {max(self.bets)} can lose everything")
         if not self.run_length >= 1:
             raise DetectorError(self.name, f"a run length of {self.run_length} promises nothing")
+
+    def with_run_length(self, run_length: float) -> Detector:
+        """The same, with another promise."""
+        return replace(self, run_length=run_length)
 
     def digest(self) -> str:
         """Digest of every parameter; a state belongs to exactly one."""
@@ -84,15 +137,54 @@ def sharing(detector: Detector, count: int) -> Detector:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """The stretch over which one bet has been gaining, up to the newest observation."""
+
+    product: float = 1.0
+    leaf: int = -1  # of its first prediction; -1: none
+    row: int = -1
+    count: int = 0
+    total: float = 0.0  # sum of the observations
+    since: str = ""  # when the first of the outcomes was observed
+    first_outcome: int = -1  # leaves of the outcomes
+    last_outcome: int = -1
+
+    def to_json(self) -> list[Any]:
+        """Exact."""
+        counts = [self.leaf, self.row, self.count, self.first_outcome, self.last_outcome]
+        return [self.product.hex(), self.total.hex(), *counts, self.since]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """When the evidence first reached the run length, and the stretch that carried it there."""
+
+    leaf: int
+    row: int
+    count: int  # observations read up to it since the start
+    since: Run
+
+    def to_json(self) -> list[Any]:
+        """Exact."""
+        return [self.leaf, self.row, self.count, self.since.to_json()]
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Where a detector stands after `count` observations."""
 
     parameters: str  # digest of the detector
     sums: tuple[float, ...]
+    runs: tuple[Run, ...]
     count: int = 0
     last_leaf: int = -1
     last_row: int = -1
-    alarm_leaf: int | None = None  # where the evidence first reached the run length
+    alarm: Alarm | None = None
+
+    @property
+    def alarm_leaf(self) -> int | None:
+        """Prediction whose outcome brought the evidence to the run length."""
+        return None if self.alarm is None else self.alarm.leaf
 
     @property
     def evidence(self) -> float:
@@ -108,13 +200,15 @@ class State:
             "count": self.count,
             "last_leaf": self.last_leaf,
             "last_row": self.last_row,
-            "alarm_leaf": self.alarm_leaf,
+            "runs": [run.to_json() for run in self.runs],
+            "alarm": None if self.alarm is None else self.alarm.to_json(),
         }
 
 
 def start(detector: Detector) -> State:
     """Nothing seen."""
-    return State(detector.digest(), (0.0,) * len(detector.bets))
+    bets = len(detector.bets)
+    return State(detector.digest(), (0.0,) * bets, (Run(),) * bets)
 
 
 def read_state(detector: Detector, told: Mapping[str, Any]) -> State:
@@ -126,43 +220,100 @@ def read_state(detector: Detector, told: Mapping[str, Any]) -> State:
             count=told["count"],
             last_leaf=told["last_leaf"],
             last_row=told["last_row"],
-            alarm_leaf=told["alarm_leaf"],
+            runs=tuple(_read_run(run) for run in told["runs"]),
+            alarm=None if told["alarm"] is None else _read_alarm(told["alarm"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DetectorError(detector.name, f"its state cannot be read ({error})") from error
-    whole = (state.count, state.last_leaf, state.last_row, state.alarm_leaf or 0)
-    if told.get("state_schema") != SCHEMA or not all(type(number) is int for number in whole):
-        raise DetectorError(detector.name, "its state is of another form")
-    if state.parameters != detector.digest() or len(state.sums) != len(detector.bets):
-        raise DetectorError(detector.name, f"its state belongs to parameters {state.parameters}")
-    if not all(0 <= value <= CEILING for value in state.sums):
-        raise DetectorError(detector.name, "its state holds impossible evidence")
+    _check_state(detector, state, told)
     return state
 
 
-def advance(detector: Detector, state: State, value: float, *, leaf: int, row: int = 0) -> State:
+def _read_run(told: Sequence[Any]) -> Run:
+    product, total, leaf, row, count, first, last, since = told
+    if not isinstance(since, str):
+        raise TypeError(since)
+    product, total = float.fromhex(product), float.fromhex(total)
+    return Run(product, leaf, row, count, total, since, first, last)
+
+
+def _read_alarm(told: Sequence[Any]) -> Alarm:
+    leaf, row, count, since = told
+    return Alarm(leaf, row, count, _read_run(since))
+
+
+def _check_state(detector: Detector, state: State, told: Mapping[str, Any]) -> None:
+    runs = state.runs if state.alarm is None else (*state.runs, state.alarm.since)
+    whole = [state.count, state.last_leaf, state.last_row]
+    whole += [number for run in runs for number in run.to_json()[2:-1]]
+    if state.alarm is not None:
+        whole += [state.alarm.leaf, state.alarm.row, state.alarm.count]
+    if told.get("state_schema") != SCHEMA or not all(type(number) is int for number in whole):
+        raise DetectorError(detector.name, "its state is of another form")
+    if state.parameters != detector.digest() or {len(state.sums), len(state.runs)} != {
+        len(detector.bets)
+    }:
+        raise DetectorError(detector.name, f"its state belongs to parameters {state.parameters}")
+    evidence = [*state.sums, *(run.product for run in runs)]
+    if not all(0 <= value <= CEILING for value in evidence):
+        raise DetectorError(detector.name, "its state holds impossible evidence")
+    if not all(math.isfinite(run.total) for run in runs):
+        raise DetectorError(detector.name, "its state holds an impossible sum")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Where an observation comes from: the prediction's place, and its outcome."""
+
+    leaf: int
+    row: int = 0
+    outcome_leaf: int = -1
+    observed_at: str = ""
+
+
+def advance(detector: Detector, state: State, value: float, seen: Seen) -> State:
     """Read one observation. Raises DetectorError on one read before, or out of its bounds."""
+    leaf, row = seen.leaf, seen.row
     if state.parameters != detector.digest():
         raise DetectorError(detector.name, f"its state belongs to parameters {state.parameters}")
     if (leaf, row) <= (state.last_leaf, state.last_row):
-        seen = f"{state.last_leaf}.{state.last_row}"
-        raise DetectorError(detector.name, f"{leaf}.{row} does not come after {seen}")
+        before = f"{state.last_leaf}.{state.last_row}"
+        raise DetectorError(detector.name, f"{leaf}.{row} does not come after {before}")
     if not detector.lowest <= value <= detector.highest:
         bounds = f"[{detector.lowest}, {detector.highest}]"
         raise DetectorError(
             detector.name, f"observation {value} at {leaf}.{row} is not in {bounds}"
         )
     excess = value - detector.tolerated_mean
+    factors = [1 + bet * excess for bet in detector.bets]
     sums = tuple(
-        min(CEILING, (held + 1) * (1 + bet * excess))
-        for held, bet in zip(state.sums, detector.bets, strict=True)
+        min(CEILING, (held + 1) * factor) for held, factor in zip(state.sums, factors, strict=True)
     )
-    after = State(state.parameters, sums, state.count + 1, leaf, row, state.alarm_leaf)
-    if after.alarm_leaf is None and after.evidence >= detector.run_length:
-        return replace(after, alarm_leaf=leaf)
+    runs = tuple(
+        _extend(run, factor, value, seen) for run, factor in zip(state.runs, factors, strict=True)
+    )
+    after = State(state.parameters, sums, runs, state.count + 1, leaf, row, state.alarm)
+    if after.alarm is None and after.evidence >= detector.run_length:
+        since = max(runs, key=lambda run: run.product)
+        return replace(after, alarm=Alarm(leaf, row, after.count, since))
     return after
+
+
+def _extend(run: Run, factor: float, value: float, seen: Seen) -> Run:
+    at = seen.outcome_leaf
+    if run.product <= 1:  # nothing gained yet: the stretch begins here
+        return Run(factor, seen.leaf, seen.row, 1, value, seen.observed_at, at, at)
+    return replace(
+        run,
+        product=min(CEILING, run.product * factor),
+        count=run.count + 1,
+        total=run.total + value,
+        first_outcome=min(run.first_outcome, at),
+        last_outcome=max(run.last_outcome, at),
+    )
 
 
 def close(state: State) -> State:
     """Start again after an alarm; who closed it and why is the caller's entry."""
-    return replace(state, sums=(0.0,) * len(state.sums), count=0, alarm_leaf=None)
+    bets = len(state.sums)
+    return replace(state, sums=(0.0,) * bets, runs=(Run(),) * bets, count=0, alarm=None)

@@ -10,27 +10,30 @@
 A limit judges forecasts recorded after it and, once a newer limit of the same metric, side, window
 and detector is signed, only those before the newer one; so signing anew neither repairs the past
 nor hides it. A threshold looked at again and again is crossed by chance in the end: `guarantee`
-says that it promises no run length.
+says that it promises no run length. `e-sr` does promise one (`sequential.py`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from monitoring.detectors import DETECTORS
 from monitoring.metrics import R, decimal_text, optional_text
-from monitoring.windows import blocks, parse_window, trailing, window_label
+from monitoring.terms import Terms, read_terms
+from monitoring.windows import blocks, trailing, window_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from monitoring.metrics import Metric
     from monitoring.performance import Measured
+    from monitoring.sequential import Watched
     from monitoring.source import Limit
 
-DETECTORS = ("threshold", "interval")
+__all__ = ["DETECTORS", "InForce", "Ruling", "Standing", "estimate", "in_force", "unknown_metric"]
 NO_GUARANTEE = "none: a threshold looked at repeatedly is crossed by chance in the end"
 
 
@@ -66,14 +69,6 @@ class Ruling:
     measured: Measured | None
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """A limit's text, read."""
-
-    bound: Decimal
-    size: int | None
-
-
 def in_force(limits: Iterable[Limit]) -> list[InForce]:
     """Each limit with its successor of the same metric, side, window and detector."""
     ordered = sorted(limits, key=lambda limit: limit.leaf_index)
@@ -85,13 +80,20 @@ def in_force(limits: Iterable[Limit]) -> list[InForce]:
 
 
 def estimate(
-    metric: Metric[R], rows: Sequence[R], held: InForce | None, *, coverage: str | None
+    metric: Metric[R],
+    rows: Sequence[R],
+    held: InForce | None,
+    *,
+    coverage: str | None,
+    watched: Watched | str | None = None,
 ) -> dict[str, Any]:
     """One metric over a model's rows, judged by one limit (or none), as the report shows it.
 
-    `coverage` says why labels are too few to judge by, or is None.
+    `coverage` says why labels are too few to judge by, or is None. `watched` is what an e-detector
+    makes of the limit, or why there is none; None for the other detectors.
     """
-    ruling = _rule(metric, rows, held, coverage)
+    ruling = _rule(metric, rows, held, coverage, watched)
+    seen = None if isinstance(watched, str) else watched
     limit = held.limit if held else None
     shown = ruling.measured
     return {
@@ -110,7 +112,8 @@ def estimate(
         "limit_tolerance": limit.tolerance if limit else None,
         "limit_replaced_at": held.replaced_at if held else None,
         "detector": limit.detector if limit else None,
-        "guarantee": NO_GUARANTEE if limit else None,
+        "guarantee": None if limit is None else seen.guarantee if seen else NO_GUARANTEE,
+        "evidence": seen.to_json() if seen else None,
         "standing": ruling.standing.value,
         "reason": ruling.reason,
         "history": history(metric, rows),
@@ -137,6 +140,7 @@ def unknown_metric(held: InForce, kind: str) -> dict[str, Any]:
         "limit_replaced_at": held.replaced_at,
         "detector": limit.detector,
         "guarantee": NO_GUARANTEE,
+        "evidence": None,
         "standing": Standing.NOT_YET_JUDGEABLE.value,
         "reason": f"a model of kind {kind} has no metric of this name",
         "history": [],
@@ -163,7 +167,11 @@ def history(metric: Metric[R], rows: Sequence[R]) -> list[dict[str, Any]]:
 
 
 def _rule(
-    metric: Metric[R], rows: Sequence[R], held: InForce | None, coverage: str | None
+    metric: Metric[R],
+    rows: Sequence[R],
+    held: InForce | None,
+    coverage: str | None,
+    watched: Watched | str | None,
 ) -> Ruling:
     if held is None:
         return _explore(metric, rows, "no limit was signed for this metric")
@@ -173,12 +181,34 @@ def _rule(
         reason = f"the limit at leaf {limit.leaf_index} judges none of these forecasts"
         return _explore(metric, rows, reason)
     measured = metric.measure(judged)
-    terms = _read(limit)
+    terms = read_terms(limit)
+    if isinstance(watched, str):
+        terms = watched
+    elif watched is not None:
+        return _rule_watched(watched, measured, limit, coverage)
     why_not = _why_not(measured, terms, len(judged), limit, coverage)
     if isinstance(terms, str) or why_not is not None:
         shown = None if isinstance(measured, str) else measured
         return Ruling(Standing.NOT_YET_JUDGEABLE, why_not or str(terms), shown)
     return _scan(metric, judged, limit, terms)
+
+
+def _rule_watched(
+    watched: Watched, measured: Measured | str, limit: Limit, coverage: str | None
+) -> Ruling:
+    """By its evidence; the figure is shown beside it. An alarm outlasts a lack of labels."""
+    shown = None if isinstance(measured, str) else measured
+    read = watched.progress.state.count
+    if read < limit.minimum_labels:
+        reason = f"{read} matured labels read; the limit asks for {limit.minimum_labels}"
+        return Ruling(Standing.NOT_YET_JUDGEABLE, reason, shown)
+    if watched.alarm is not None:
+        return Ruling(Standing.ALARM, watched.reason(), shown)
+    if coverage is not None:
+        return Ruling(Standing.NOT_YET_JUDGEABLE, coverage, shown)
+    if not read:
+        return Ruling(Standing.NOT_YET_JUDGEABLE, "no matured label was read yet", shown)
+    return Ruling(Standing.NO_ALARM, watched.reason(), shown)
 
 
 def _why_not(
@@ -248,20 +278,6 @@ def _beyond(reached: Decimal, side: str, bound: Decimal) -> bool:
     return reached > bound if side == "max" else reached < bound
 
 
-def _read(limit: Limit) -> Terms | str:
-    if limit.detector not in DETECTORS:
-        return f"detector {limit.detector!r} is not one of {', '.join(DETECTORS)}"
-    if limit.side not in {"min", "max"}:
-        return f"side {limit.side!r} is neither min nor max"
-    try:
-        size = parse_window(limit.window)
-        value, tolerance = Decimal(limit.limit), Decimal(limit.tolerance)
-    except (ValueError, InvalidOperation):
-        return f"limit {limit.limit!r}, tolerance {limit.tolerance!r}, window {limit.window!r}"
-    if not (value.is_finite() and tolerance.is_finite() and tolerance >= 0):
-        return f"limit {limit.limit!r} or tolerance {limit.tolerance!r} is no finite number"
-    return Terms(value + tolerance if limit.side == "max" else value - tolerance, size)
-
-
 def _terms_key(limit: Limit) -> tuple[str, str, str, str]:
-    return limit.metric, limit.side, limit.window, limit.detector
+    name = limit.detector.partition(" ")[0]  # other parameters of a detector replace it too
+    return limit.metric, limit.side, limit.window, name

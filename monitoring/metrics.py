@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from monitoring.outcomes import Joined, Labelled
     from monitoring.performance import Measured
+    from monitoring.watches import Watch
 
 DIGITS = 6  # of every figure that is not a count
 
@@ -45,6 +46,7 @@ class Metric(Generic[R]):
     history_step: int = 250  # equal to the size: blocks; smaller: trailing windows
     rolling: int | None = None  # judged at every forecast over this many, whatever the limit says
     quick: Callable[[Sequence[R]], float] | None = None  # the value alone, for such scans
+    watch: Watch[R] | None = None  # how e-sr reads it row by row; None: it cannot
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,15 +82,15 @@ def join(
 ) -> Joined:
     """Join by prediction id under the rules above; `predictions` come in ledger order."""
     newest, revised = _newest(outcomes)
-    rows, repeats = _first_of_each_day(predictions) if series else (list(predictions), 0)
+    rows, repeats = first_of_each_day(predictions) if series else (list(predictions), 0)
     tally = _Tally()
     found: list[tuple[Prediction, Labelled | None]] = []
     for row in rows:
         outcome = newest.get(row.prediction_id)
-        if outcome is not None and not _readable(row, outcome):
+        if outcome is not None and not is_readable(row, outcome):
             tally.unreadable += 1
             outcome = None
-        if outcome is not None and not _is_forecast(row, outcome):
+        if outcome is not None and not is_forecast(row, outcome):
             tally.not_forecasts += 1
             continue
         label = Labelled(row, outcome, Fraction(outcome.value)) if outcome else None
@@ -119,7 +119,7 @@ def join(
 def label_delay_days(labelled: Sequence[Labelled]) -> int | None:
     """Lower median of whole days from a forecast's instant to its observation."""
     days = sorted(
-        (_instant(pair.outcome.observed_at) - _instant(_speaks_from(pair.prediction))).days
+        (instant(pair.outcome.observed_at) - instant(speaks_from(pair.prediction))).days
         for pair in labelled
     )
     return days[(len(days) - 1) // 2] if days else None
@@ -138,7 +138,8 @@ def _newest(outcomes: Iterable[Outcome]) -> tuple[dict[str, Outcome], int]:
     return newest, revised
 
 
-def _first_of_each_day(predictions: Sequence[Prediction]) -> tuple[list[Prediction], int]:
+def first_of_each_day(predictions: Sequence[Prediction]) -> tuple[list[Prediction], int]:
+    """The first forecast of each `as_of`, and how many others there were."""
     seen: set[str] = set()
     kept = []
     for row in predictions:
@@ -150,22 +151,40 @@ def _first_of_each_day(predictions: Sequence[Prediction]) -> tuple[list[Predicti
     return kept, len(predictions) - len(kept)
 
 
-def _readable(row: Prediction, outcome: Outcome) -> bool:
+def label_of(row: Prediction, outcome: Outcome) -> Labelled | None:
+    """A forecast with its outcome; None when it cannot be read or was no forecast."""
+    if not is_readable(row, outcome) or not is_forecast(row, outcome):
+        return None
+    return Labelled(row, outcome, Fraction(outcome.value))
+
+
+def is_readable(row: Prediction, outcome: Outcome) -> bool:
+    """Whether both times are times and the value is a decimal number."""
     try:
-        _instant(outcome.observed_at)
-        _instant(_speaks_from(row))
+        instant(speaks_from(row))
+    except ValueError:
+        return False
+    return is_legible(outcome)
+
+
+def is_legible(outcome: Outcome) -> bool:
+    """Whether an outcome's time is a time and its value a decimal number."""
+    try:
+        instant(outcome.observed_at)
     except ValueError:
         return False
     return _DECIMAL.fullmatch(outcome.value) is not None
 
 
-def _is_forecast(row: Prediction, outcome: Outcome) -> bool:
+def is_forecast(row: Prediction, outcome: Outcome) -> bool:
+    """Whether the outcome came after, in the log and by the stated times."""
     if outcome.leaf_index <= row.leaf_index:
         return False
-    return not _before(outcome.observed_at, _speaks_from(row))
+    return not _before(outcome.observed_at, speaks_from(row))
 
 
-def _speaks_from(row: Prediction) -> str:
+def speaks_from(row: Prediction) -> str:
+    """The instant the forecast speaks from, as text."""
     return row.as_of if row.as_of is not None else row.predicted_at
 
 
@@ -176,10 +195,11 @@ def _recorded_after(pair: Labelled) -> bool:
 def _before(left: str, right: str) -> bool:
     if DATE_LENGTH in (len(left), len(right)):
         return left[:DATE_LENGTH] < right[:DATE_LENGTH]
-    return _instant(left) < _instant(right)
+    return instant(left) < instant(right)
 
 
-def _instant(text: str) -> datetime:
+def instant(text: str) -> datetime:
+    """A time or a plain date, in UTC. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -190,7 +210,7 @@ def _mature(
     if horizon_days is None:
         last = max((i for i, (_, pair) in enumerate(found) if pair), default=-1)
         return [i <= last for i in range(len(found))]
-    observed = [_instant(pair.outcome.observed_at) for _, pair in found if pair]
+    observed = [instant(pair.outcome.observed_at) for _, pair in found if pair]
     if not observed:
         return [False] * len(found)
     due = max(observed) - timedelta(days=horizon_days)
@@ -199,6 +219,6 @@ def _mature(
 
 def _spoke_by(row: Prediction, due: datetime) -> bool:
     try:
-        return _instant(_speaks_from(row)) <= due
+        return instant(speaks_from(row)) <= due
     except ValueError:
         return False

@@ -12,7 +12,7 @@ no clock is read here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +56,15 @@ class Limit:
     tolerance: str  # how far past the limit before it counts as crossed
     window: str  # "all", or "250" / "250d": closed blocks of that many labelled forecasts
     minimum_labels: int
-    detector: str  # "threshold": the figure itself crosses; "interval": its whole interval does
+    detector: str  # threshold, interval, or e-sr and its parameters (`detectors.parse_detector`)
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A person closed the alarm of the limit at `limit_leaf`."""
+
+    leaf_index: int
+    limit_leaf: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +89,15 @@ class PredictionSource(Protocol):
 
     def limits(self, model_digest: str) -> Iterable[Limit]:
         """Every limit signed for the model."""
+
+    def readings(self) -> Iterable[int]:
+        """Leaves up to which the correctness reports of the range evaluated."""
+
+    def closings(self, model_digest: str) -> Iterable[Closing]:
+        """Every closing of an alarm of the model."""
+
+    def progress(self, model_digest: str) -> Mapping[int, Mapping[str, Any]]:
+        """Detectors' progress by leaf of their limit, as an earlier report holds it.
+
+        May be empty: everything is then read again from the first leaf, to the same bits.
+        """

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitoring import performance
+from monitoring import performance, watches
 from monitoring.metrics import Kind, Metric, Table, decimal_text
 from monitoring.performance import COST_PCT
 
@@ -38,6 +38,10 @@ def read(pair: Labelled) -> SignalRow | None:
         return None
     right = pair.value * position > 0 if position else pair.value <= 0
     return SignalRow(pair, position, float(pair.value), right)
+
+
+def _hit(row: SignalRow) -> bool:
+    return row.hit
 
 
 def _hit_rate(rows: Sequence[SignalRow]) -> Measured | str:
@@ -79,6 +83,7 @@ METRICS = (
         measure=_hit_rate,
         history_size=QUARTER,
         history_step=QUARTER,
+        watch=watches.share("hit_rate", _hit, run_length=watches.DAYS_RUN_LENGTH),
     ),
     Metric(
         name="pnl_after_cost_pct",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from monitoring import backtest
+from monitoring import backtest, watches
 from monitoring.backtest import BASEL_DAYS
 from monitoring.metrics import Kind, Metric, Table, decimal_text
 from monitoring.performance import Measured
@@ -122,6 +122,11 @@ def _level_metrics(level: str, percent: str) -> tuple[Metric[VarRow], ...]:
             interval="95%, Clopper-Pearson",
             measure=_rate(level),
             history_step=MONTH,
+            watch=watches.share(
+                f"exceedance_rate_{level}",
+                lambda row: row.over[level],
+                run_length=watches.DAYS_RUN_LENGTH,
+            ),
         ),
         Metric(
             name=f"exceedances_{level}_christoffersen_p",

@@ -13,17 +13,17 @@ holds over every process and host, and a withdrawal waits for nobody.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger.keys import Role
 from ledger.record import Draft
 from models.errors import UnknownModel, Withdrawn
 from monitoring.credit import CREDIT
-from monitoring.judging import DETECTORS
+from monitoring.source import Limit
+from monitoring.terms import problem_of
 from monitoring.trade_signal import SIGNAL
 from monitoring.value_at_risk import VALUE_AT_RISK
-from monitoring.windows import parse_window
 from service.errors import FieldRefused, ServiceError
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from ledger.log import Appended
     from models.hub.catalog import LifecycleEvent
+    from monitoring.metrics import Kind
     from service.assembly import Assembly
 
-METRICS: Final = {
-    kind.name: tuple(metric.name for metric in kind.metrics)
-    for kind in (CREDIT, VALUE_AT_RISK, SIGNAL)
+KINDS: Final[Mapping[str, Kind[Any]]] = {
+    kind.name: kind for kind in (CREDIT, VALUE_AT_RISK, SIGNAL)
 }
 
 
@@ -144,15 +144,12 @@ def _in_use(assembly: Assembly, digest: str) -> str:
 
 
 def _check_terms(kind: str, terms: LimitTerms) -> None:
-    metrics = METRICS.get(kind, ())
-    if terms.metric not in metrics:
-        raise FieldRefused("metric", f"a model of kind {kind} has: {', '.join(metrics)}")
-    if terms.detector not in DETECTORS:
-        raise FieldRefused("detector", f"expected one of {', '.join(DETECTORS)}")
-    try:
-        parse_window(terms.window)
-    except ValueError as error:
-        raise FieldRefused("window", "expected all, or a count such as 250 or 250d") from error
+    metrics = KINDS.get(kind)
+    if metrics is None:
+        raise FieldRefused("metric", f"a model of kind {kind} has no metrics")
+    problem = problem_of(metrics, Limit(leaf_index=0, **asdict(terms)))
+    if problem is not None:
+        raise FieldRefused(*problem)
 
 
 def _append(

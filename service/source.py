@@ -7,10 +7,13 @@ honest). A row whose opening was erased is skipped and counted by the caller as 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger.record import parse_row, row_bytes, unsigned_body
-from monitoring.source import Limit, ModelFacts, Outcome, Prediction
+from models.errors import ModelError
+from monitoring.source import Closing, Limit, ModelFacts, Outcome, Prediction
 from service.views import NOT_INTEGERS, float_of
 
 if TYPE_CHECKING:
@@ -18,13 +21,19 @@ if TYPE_CHECKING:
 
     from service.assembly import Assembly
 
+LIMIT_TYPES: Final = ("limits", "policy")
+
 
 class LedgerSource:
-    """Predictions, outcomes and limits up to and including leaf `as_of_leaf`."""
+    """Predictions, outcomes and limits up to and including leaf `as_of_leaf`.
 
-    def __init__(self, assembly: Assembly, as_of_leaf: int) -> None:
+    `afresh` leaves recorded progress of detectors unread: all of it is computed again.
+    """
+
+    def __init__(self, assembly: Assembly, as_of_leaf: int, *, afresh: bool = False) -> None:
         self._assembly = assembly
         self._last = as_of_leaf
+        self._afresh = afresh
 
     def predictions(self, model_digest: str) -> Iterator[Prediction]:
         """Every readable row predicted by the model, in ledger order."""
@@ -79,8 +88,10 @@ class LedgerSource:
                 )
 
     def limits(self, model_digest: str) -> Iterator[Limit]:
-        """The limits signed for the model, in ledger order."""
-        for stored in self._assembly.ledger.entries(type="limits", ref=model_digest):
+        """The limits and policies signed for the model, in ledger order."""
+        ledger = self._assembly.ledger
+        signed = [e for kind in LIMIT_TYPES for e in ledger.entries(type=kind, ref=model_digest)]
+        for stored in sorted(signed, key=lambda entry: entry.index):
             if stored.index > self._last:
                 return
             data = unsigned_body(stored.entry)["data"]
@@ -94,6 +105,49 @@ class LedgerSource:
                 minimum_labels=data["minimum_labels"],
                 detector=data["detector"],
             )
+
+    def readings(self) -> Iterator[int]:
+        """Leaves up to which the correctness reports recorded so far evaluated."""
+        for data in self._reports():
+            yield data["checkpoint_size"] - 1
+
+    def closings(self, model_digest: str) -> Iterator[Closing]:
+        """Who closed which alarm is in the log; here only where, and of which limit."""
+        ledger = self._assembly.ledger
+        mine = {limit.leaf_index for limit in self.limits(model_digest)}
+        for stored in ledger.entries(type="alarm.closed"):
+            if stored.index > self._last:
+                return
+            alarm = unsigned_body(stored.entry)["data"]["alarm_leaf"]
+            limit_leaf = unsigned_body(ledger.entry(alarm).entry)["data"]["policy_leaf"]
+            if limit_leaf in mine:
+                yield Closing(stored.index, limit_leaf)
+
+    def progress(self, model_digest: str) -> dict[int, dict[str, Any]]:
+        """Detectors' progress from the newest report of the range; empty when its bytes are gone.
+
+        Everything is then read again from the first leaf, to the same bits.
+        """
+        newest = deque(self._reports(), maxlen=1)
+        if self._afresh or not newest:
+            return {}
+        try:
+            report = json.loads(self._assembly.blobs.get(newest[0]["report_digest"]))
+        except ModelError:
+            return {}
+        return {
+            estimate["limit_leaf"]: estimate["evidence"]["progress"]
+            for model in report["evaluated_models"]
+            if model["model_digest"] == model_digest
+            for estimate in model["estimates"]
+            if estimate.get("evidence")
+        }
+
+    def _reports(self) -> Iterator[dict[str, Any]]:
+        for stored in self._assembly.ledger.entries(type="report", ref="correctness"):
+            if stored.index > self._last:
+                return
+            yield unsigned_body(stored.entry)["data"]
 
 
 def model_facts(assembly: Assembly) -> list[ModelFacts]:

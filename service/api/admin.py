@@ -47,7 +47,7 @@ class LimitRequest(Strict):
     tolerance: str = Field(default="0", pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")
     window: str = Field(default="all", max_length=40)
     minimum_labels: int = Field(default=0, ge=0)
-    detector: str = Field(default="threshold", max_length=40)
+    detector: str = Field(default="threshold", max_length=80)
 
 
 @api.post("/seals", summary="Seal a closed period", responses={200: ActAnswer})

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import settings
 
-from monitoring.source import Limit, ModelFacts, Outcome, Prediction
+from monitoring.source import Closing, Limit, ModelFacts, Outcome, Prediction
 
 settings.register_profile("steady", deadline=None)  # a busy machine is no failure
 settings.load_profile("steady")
@@ -26,6 +26,9 @@ class Log:
     held_predictions: list[Prediction] = field(default_factory=list)
     held_outcomes: list[Outcome] = field(default_factory=list)
     held_limits: list[Limit] = field(default_factory=list)
+    held_readings: list[int] = field(default_factory=list)
+    held_closings: list[Closing] = field(default_factory=list)
+    held_progress: dict[int, dict] = field(default_factory=dict)
     horizon_days: int | None = None
 
     def predict(self, outputs, *, decision="forecast", as_of=None, predicted_at=RECORDED):
@@ -58,6 +61,24 @@ class Log:
     def limits(self, model_digest):
         return iter(self.held_limits)
 
+    def readings(self):
+        return iter(self.held_readings)
+
+    def closings(self, model_digest):
+        return iter(self.held_closings)
+
+    def progress(self, model_digest):
+        return self.held_progress
+
+    def report_here(self):
+        """What an issued report leaves behind: the leaf it read up to, and an entry."""
+        self.held_readings.append(self.size - 1)
+        self.size += 1
+
+    def close_alarm(self, limit):
+        self.held_closings.append(Closing(self.size, limit.leaf_index))
+        self.size += 1
+
     def facts(self, **more):
         given = {"kind": self.kind, "threshold_q16": None, "horizon_days": self.horizon_days}
         return ModelFacts(DIGEST, "a-model", **{**given, **more})
@@ -74,6 +95,8 @@ class Log:
             held_predictions=keep(self.held_predictions),
             held_outcomes=keep(self.held_outcomes),
             held_limits=keep(self.held_limits),
+            held_closings=keep(self.held_closings),
+            held_readings=[reading for reading in self.held_readings if reading < leaf],
         )
 
     # --- stories ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring import detectors
-from monitoring.detectors import EXCEEDANCES_990, EXCESS_BRIER, PD_CALIBRATION, advance, start
+from monitoring.detectors import EXCEEDANCES_990, EXCESS_BRIER, PD_CALIBRATION, Seen, advance, start
 from monitoring.errors import DetectorError
 
 
@@ -20,7 +20,7 @@ def alarm_after(detector, draw, longest):
     """Observations to the alarm; None when there is none within `longest`."""
     state = start(detector)
     for leaf in range(longest):
-        state = advance(detector, state, draw(), leaf=leaf)
+        state = advance(detector, state, draw(), Seen(leaf))
         if state.alarm_leaf is not None:
             return leaf + 1
     return None
@@ -71,9 +71,9 @@ def test_six_percent_exceedances_are_found_about_as_fast_as_published():
 
 def test_one_step_by_hand():
     one = replace(EXCEEDANCES_990, bets=(10,))
-    state = advance(one, start(one), 1.0, leaf=0)
+    state = advance(one, start(one), 1.0, Seen(0))
     assert state.evidence == pytest.approx(10.9)  # (0 + 1)(1 + 10 x 0.99)
-    state = advance(one, state, 0.0, leaf=1)
+    state = advance(one, state, 0.0, Seen(1))
     assert state.evidence == pytest.approx(10.71)  # (10.9 + 1)(1 - 10 x 0.01)
 
 
@@ -81,10 +81,10 @@ def test_one_step_by_hand():
 def test_a_stream_cut_anywhere_gives_the_same_bits(flags, cuts):
     whole = cut = start(EXCEEDANCES_990)
     for leaf, flag in enumerate(flags):
-        whole = advance(EXCEEDANCES_990, whole, float(flag), leaf=leaf)
+        whole = advance(EXCEEDANCES_990, whole, float(flag), Seen(leaf))
         if leaf in cuts:
             cut = detectors.read_state(EXCEEDANCES_990, json.loads(json.dumps(cut.to_json())))
-        cut = advance(EXCEEDANCES_990, cut, float(flag), leaf=leaf)
+        cut = advance(EXCEEDANCES_990, cut, float(flag), Seen(leaf))
     assert whole.to_json() == cut.to_json()
 
 
@@ -110,18 +110,18 @@ def test_a_calibrated_model_has_no_excess_on_average(p):
 def test_evidence_never_overflows():
     state = start(EXCEEDANCES_990)
     for leaf in range(1_000):
-        state = advance(EXCEEDANCES_990, state, 1.0, leaf=leaf)
+        state = advance(EXCEEDANCES_990, state, 1.0, Seen(leaf))
     assert state.evidence <= detectors.CEILING
 
 
 def test_an_alarm_stays_until_closed():
     state = start(EXCEEDANCES_990)
     for leaf in range(20):
-        state = advance(EXCEEDANCES_990, state, 1.0, leaf=leaf)
+        state = advance(EXCEEDANCES_990, state, 1.0, Seen(leaf))
     first = state.alarm_leaf
     assert first is not None
     for leaf in range(20, 2_000):
-        state = advance(EXCEEDANCES_990, state, 0.0, leaf=leaf)
+        state = advance(EXCEEDANCES_990, state, 0.0, Seen(leaf))
     assert (state.alarm_leaf, state.evidence < 100) == (first, True)
     closed = detectors.close(state)
     assert (closed.alarm_leaf, closed.evidence, closed.last_leaf) == (None, 0.0, 1_999)
@@ -132,23 +132,23 @@ def test_detectors_that_share_a_budget_each_wait_longer():
 
 
 def test_no_observation_is_read_twice():
-    state = advance(EXCEEDANCES_990, start(EXCEEDANCES_990), 0.0, leaf=5, row=2)
+    state = advance(EXCEEDANCES_990, start(EXCEEDANCES_990), 0.0, Seen(5, 2))
     for leaf, row in ((5, 2), (5, 1), (4, 9)):
         with pytest.raises(DetectorError, match=r"does not come after 5\.2"):
-            advance(EXCEEDANCES_990, state, 0.0, leaf=leaf, row=row)
-    assert advance(EXCEEDANCES_990, state, 0.0, leaf=5, row=3).count == 2
+            advance(EXCEEDANCES_990, state, 0.0, Seen(leaf, row))
+    assert advance(EXCEEDANCES_990, state, 0.0, Seen(5, 3)).count == 2
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
 def test_an_observation_out_of_bounds_is_refused(value):
     with pytest.raises(DetectorError, match="is not in"):
-        advance(EXCEEDANCES_990, start(EXCEEDANCES_990), value, leaf=0)
+        advance(EXCEEDANCES_990, start(EXCEEDANCES_990), value, Seen(0))
 
 
 def test_a_state_of_other_parameters_is_refused():
     other = replace(EXCEEDANCES_990, run_length=10_000)
     with pytest.raises(DetectorError, match="belongs to parameters"):
-        advance(other, start(EXCEEDANCES_990), 0.0, leaf=0)
+        advance(other, start(EXCEEDANCES_990), 0.0, Seen(0))
     with pytest.raises(DetectorError, match="belongs to parameters"):
         detectors.read_state(other, start(EXCEEDANCES_990).to_json())
 
