@@ -45,6 +45,7 @@ class ServiceError(Exception):
     detail: str
     fields: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, object] = field(default_factory=dict)  # more of RFC 9457, section 3.2
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
@@ -175,6 +176,7 @@ def problem(error: ServiceError) -> Response:
         "detail": error.detail,
         "instance": request.path,
     }
+    body.update(error.members)
     if error.fields:
         body["errors"] = [
             {"field": name[:NAME_SHOWN], "message": text}

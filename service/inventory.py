@@ -18,6 +18,7 @@ from models.hub.catalog import Catalog, LifecycleEvent
 from models.hub.manifest import Manifest
 from models.runtime import load
 from service.clock import utc_ms
+from service.switch import SWITCHES, Switch
 
 if TYPE_CHECKING:
     from ledger.keys import SigningKey
@@ -44,6 +45,7 @@ class Inventory:
         self._lock = threading.Lock()
         self._loading = threading.Lock()  # apart, so that loading a model delays no other's answer
         self._catalog = Catalog()
+        self._switch = Switch()
         self._next_leaf = 0
         self._read_at = float("-inf")
         self._predictors: dict[str, Predictor] = {}
@@ -62,10 +64,22 @@ class Inventory:
         return self.catalog().resolve(ref)
 
     def choose(self, ref: str, *, fresh: bool = False) -> tuple[ModelRef, int]:
-        """As `resolve`, with the size of the log that the catalog was read from."""
+        """As `resolve`, with the size of the log that the catalog was read from.
+
+        Raises Halted for a model that may not answer.
+        """
         with self._lock:
             catalog, size = self._current(fresh=fresh), self._next_leaf
-        return catalog.resolve(ref), size
+            switch = self._switch
+        found = catalog.resolve(ref)
+        switch.check(found.digest)
+        return found, size
+
+    def switch(self) -> Switch:
+        """Which models are halted; as old as the catalog at most."""
+        with self._lock:
+            self._current(fresh=False)
+            return self._switch
 
     def manifest(self, digest: str) -> Manifest:
         """The manifest of any published digest, withdrawn ones included."""
@@ -114,6 +128,13 @@ class Inventory:
             catalog = copy.deepcopy(self._catalog) if found else self._catalog
             for stored in sorted(found, key=lambda entry: entry.index):
                 catalog.apply(_event(stored))
+            switches = [
+                stored
+                for kind in SWITCHES
+                for stored in self._ledger.entries(type=kind, first=self._next_leaf)
+                if stored.index < size
+            ]
+            self._switch = self._switch.after(sorted(switches, key=lambda entry: entry.index))
             self._catalog, self._next_leaf = catalog, size
         self._read_at = asked_at
 

@@ -18,9 +18,9 @@ from ledger.errors import Overtaken
 from ledger.keys import Role
 from ledger.record import Draft, commit_field, make_opening, row_bytes, row_object
 from ledger.seal import RowTree
-from models.errors import InputRefused
+from models.errors import InputRefused, ModelError
 from models.runtime.predictor import recorded
-from service.errors import FieldRefused
+from service.errors import FieldRefused, ServiceError
 from service.verification.policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
@@ -57,42 +57,62 @@ class Row:
     reasons: tuple[Reason, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is recorded. `rows` are those run for it; None when it was recorded before."""
+
+    appended: Appended
+    draft: Draft | None = None
+    rows: Sequence[Row] | None = None
+
+
 def scoped_key(caller: Identity, key: str) -> str:
     """An idempotency key as recorded: digested with the caller's key id, so callers never meet."""
     return hashlib.sha256(f"{caller.key_id}\0{key}".encode()).hexdigest()
 
 
-def predict(assembly: Assembly, ask: Ask) -> Appended:
-    """Answer one request. Raises, with nothing answered, when anything is refused or not stored."""
-    if ask.idempotency_key:
-        # Cheap path of a retry; a race is still settled inside the append.
-        known = assembly.ledger.duplicate_of(ask.idempotency_key, ask.request_digest)
-        if known is not None:
-            return known
+def predict(assembly: Assembly, ask: Ask) -> Answer:
+    """Answer one request. Raises, with nothing answered, when anything is refused or not stored.
+
+    A retry is found inside the append, before anything is written; one whose model may not answer
+    any more still gets its first receipt.
+    """
+    try:
+        return _predict(assembly, ask)
+    except (ModelError, ServiceError):
+        if ask.idempotency_key:
+            known = assembly.ledger.duplicate_of(ask.idempotency_key, ask.request_digest)
+            if known is not None:
+                return Answer(known)
+        raise
+
+
+def _predict(assembly: Assembly, ask: Ask) -> Answer:
     ref, since = assembly.inventory.choose(ask.model)
-    predictor = assembly.inventory.predictor(ref.digest)
-    draft = record(assembly, ask, ref, execute(predictor, ask.rows))
-    news = frozenset({("model.withdrawn", ref.name)})
+    rows = execute(assembly.inventory.predictor(ref.digest), ask.rows)
+    draft = record(assembly, ask, ref, rows)
+    news = frozenset({("model.withdrawn", ref.name), ("model.halted", ref.name)})
     while True:
         try:
-            return assembly.ledger.append(
+            appended = assembly.ledger.append(
                 draft, assembly.signers[Role.PRODUCER], unless=Unless(since, news)
             )
-        except Overtaken:  # by a withdrawal: of this version, which is refused now, or of another
+        except Overtaken:  # by a withdrawal or halt: of this version, refused now, or of another
             _, since = assembly.inventory.choose(ref.digest, fresh=True)
+        else:
+            return Answer(appended) if appended.repeated else Answer(appended, draft, rows)
 
 
 def execute(predictor: Predictor, rows: Sequence[Mapping[str, object]]) -> list[Row]:
     """Encode and run; a refused value is named with its row."""
     vectors = [_encode(predictor, row, index, len(rows)) for index, row in enumerate(rows)]
     matrix = np.asarray(vectors, dtype=np.float32)
-    outputs = predictor.run(matrix)
-    reasons = predictor.reasons(matrix)
+    answers = predictor.answer(matrix)
     patterns = matrix.astype(">f4").tobytes()
     width = 4 * len(predictor.feature_names)
     return [
         Row(_hex_inputs(predictor, patterns[i * width : (i + 1) * width]), output, why)
-        for i, (output, why) in enumerate(zip(outputs, reasons, strict=True))
+        for i, (output, why) in enumerate(answers)
     ]
 
 
