@@ -21,6 +21,7 @@ from service.api import (
     ledger,
     models,
     outcomes,
+    policies,
     predictions,
     reports,
 )
@@ -38,7 +39,17 @@ DESCRIPTION = (
     "Verified inference for trading and risk models. Two questions are answered apart: was it "
     "computed honestly (the ledger and its proofs), and was it computed correctly (outcomes)."
 )
-BLUEPRINTS = (predictions, outcomes, models, ledger, reports, alarms, admin, health)
+BLUEPRINTS = (
+    predictions,
+    outcomes,
+    models,
+    ledger,
+    reports,
+    alarms,
+    policies,
+    admin,
+    health,
+)
 
 
 def create_app(assembly: Assembly) -> OpenAPI:

@@ -97,6 +97,10 @@ class Switch:
             return None
         return next((halt for halt in found if halt.state == BLOCKED), found[0])
 
+    def halted(self) -> dict[str, Halt]:
+        """Every halted model with the halt that holds."""
+        return {digest: halt for digest in self._halts if (halt := self.halt_of(digest))}
+
     def check(self, digest: str) -> None:
         """Raise Halted when a model may not answer."""
         halt = self.halt_of(digest)

@@ -11,6 +11,7 @@ from service.api.answers import ActAnswer
 from service.api.schemas import Strict
 from service.auth import Scope
 from service.lifecycle import LimitTerms, set_limit, withdraw
+from service.policies import check_policy
 from service.sealing import seal
 
 api = APIBlueprint(
@@ -73,5 +74,6 @@ def make_withdrawal(body: WithdrawRequest) -> Response:
 def make_limit(body: LimitRequest) -> Response:
     """Record the limit before the data it judges."""
     terms = LimitTerms(**body.model_dump(exclude={"model_digest"}))
+    check_policy(assembly(), body.model_digest, terms, on_alarm="alert", replaces=None)
     done = set_limit(assembly(), digest=body.model_digest, terms=terms, actor_id=caller().actor_id)
     return jsonify({"leaf_index": done.index, "receipt": done.receipt.to_json()})

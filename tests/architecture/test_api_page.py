@@ -128,7 +128,8 @@ def test_the_scopes_table_is_the_programs(told):
 
 def test_every_kind_of_problem_is_on_the_page():
     codes = {code for _, _, code in errors._TRANSLATIONS}
-    for name in ("errors.py", "auth.py", "outcomes.py", "alerts.py", *(f"api/{p.name}" for p in API)):
+    acts = ("outcomes.py", "alerts.py", "switch.py", "proposals.py", "policies.py")
+    for name in ("errors.py", "auth.py", *acts, *(f"api/{p.name}" for p in API)):
         text = (SERVICE / name).read_text("utf-8")
         codes |= set(re.findall(r'[45]\d\d,\s*"([a-z-]+)"', text))
     told = set(re.findall(r"`([a-z-]+)`", PAGE.partition("## Errors")[2].partition("## Idem")[0]))
