@@ -10,18 +10,21 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.dialect import insert, run_many
-from ledger.errors import RecordError
+from ledger.dialect import insert, run, run_many
+from ledger.errors import LedgerInconsistent, RecordError
+from ledger.merkle import HASH_BYTES
 from ledger.tables import ENTRIES, OPENINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from sqlalchemy import Column, Connection
 
+    from ledger.columnar import SealedPart
     from ledger.record import Draft
 
 COMMITTING: Final = frozenset({"prediction", "outcome"})  # types whose fields may have openings
+INSERT_KEY: Final = "INSERT INTO ledger_subject_key VALUES (?, ?) ON CONFLICT DO NOTHING"
 _UNSTORABLE: Final = re.compile(r"[\0\ud800-\udfff]")  # PostgreSQL has no NUL, UTF-8 no surrogate
 
 
@@ -39,9 +42,11 @@ def check_beside(draft: Draft) -> None:
             raise RecordError("openings.sealed", "expected bytes")
         if not isinstance(opening.wrapped_key, bytes | None):
             raise RecordError("openings.wrapped_key", "expected bytes or nothing")
+    for part in draft.parts:
+        _check_text("parts.subject", part.subject, OPENINGS.c.subject)
 
 
-def insert_beside(connection: Connection, placed: Iterable[tuple[int, Draft]]) -> None:
+def insert_beside(connection: Connection, placed: Sequence[tuple[int, Draft]]) -> None:
     """Insert what drafts bring beside their entries, each with its leaf index."""
     rows: list[tuple[Any, ...]] = []
     openings: list[tuple[Any, ...]] = []
@@ -54,12 +59,32 @@ def insert_beside(connection: Connection, placed: Iterable[tuple[int, Draft]]) -
                 keys[opening.subject, opening.wrapped_key] = None
     insert(connection, "ledger_row", rows)
     if keys:
-        run_many(
-            connection,
-            "INSERT INTO ledger_subject_key VALUES (?, ?) ON CONFLICT DO NOTHING",
-            list(keys),
-        )
+        run_many(connection, INSERT_KEY, list(keys))
     insert(connection, "ledger_opening", openings)
+    for leaf, draft in placed:
+        if draft.parts:
+            _insert_parts(connection, leaf, draft.parts)
+
+
+def _insert_parts(connection: Connection, leaf: int, parts: Sequence[SealedPart]) -> None:
+    """Insert a batch's parts, and read back what was stored: the entry commits to the hashes."""
+    hashes = [(leaf, number, part.hashes) for number, part in enumerate(parts)]
+    insert(connection, "ledger_part", hashes)
+    sealed = [
+        (leaf, number, part.subject, len(part.hashes) // HASH_BYTES, part.sealed)
+        for number, part in enumerate(parts)
+    ]
+    insert(connection, "ledger_sealed_part", sealed)
+    keys = {(part.subject, part.wrapped_key) for part in parts if part.wrapped_key is not None}
+    if keys:
+        run_many(connection, INSERT_KEY, sorted(keys))
+    found = run(
+        connection,
+        "SELECT leaf_index, part, hashes FROM ledger_part WHERE leaf_index = ? ORDER BY part",
+        (leaf,),
+    )
+    if [(at, number, bytes(stored)) for at, number, stored in found] != hashes:
+        raise LedgerInconsistent(f"rows stored of entry {leaf}")
 
 
 def _check_text(field: str, value: object, column: Column[Any]) -> None:

@@ -255,6 +255,16 @@ class Ledger:
             )
             return [bytes(row[0]) for row in found]
 
+    def row_hashes(self, index: int) -> list[bytes]:
+        """The leaf hashes of a batch's rows, part by part; empty for any other entry."""
+        with self._engine.connect() as connection:
+            found = run(
+                connection,
+                "SELECT hashes FROM ledger_part WHERE leaf_index = ? ORDER BY part",
+                (index,),
+            )
+            return [bytes(row[0]) for row in found]
+
     # --- prove ---
 
     def checkpoint(self, size: int | None = None) -> str:

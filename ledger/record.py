@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.canonical import INT_MAX, canonical_bytes, parse_canonical
+from ledger.columnar import COLUMNS, SealedPart, check_columns, check_parts
 from ledger.commitment import (
     OpenedField,
     Opening,
@@ -93,7 +94,8 @@ class Draft:
 
     `request_digest` tells a retry from another request under the same idempotency key; `ref` is
     what the entry is looked up by; `rows` are the row tree's leaves and `openings` the encrypted
-    openings, all stored beside the log. None of these four is part of the entry.
+    openings, or `parts` both at once for rows by columns, all stored beside the log. None of these
+    five is part of the entry.
     """
 
     type: str
@@ -111,6 +113,7 @@ class Draft:
     ref: str | None = None
     rows: tuple[bytes, ...] = ()
     openings: tuple[SealedOpening, ...] = ()
+    parts: tuple[SealedPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,11 @@ def check_draft(draft: Draft) -> None:
     body = body_of_draft(draft, origin="origin", producer="0" * 32, seq=0)
     _check_body(body)
     row_count = body["data"]["row_count"] if draft.type == "prediction" else 1
-    if len(draft.rows) != (row_count if row_count > 1 else 0):
+    if COLUMNS in draft.data:
+        check_parts(draft.data, draft.parts)
+    elif draft.parts:
+        raise RecordError("parts", "the entry has no columns")
+    elif len(draft.rows) != (row_count if row_count > 1 else 0):
         raise RecordError("rows", f"{len(draft.rows)} row leaves beside a row_count of {row_count}")
     if draft.rows:
         root = root_of([leaf_hash(row) for row in draft.rows]).hex()
@@ -224,7 +231,8 @@ def _check_body(body: Mapping[str, Any]) -> None:
     check_fields(body, BODY, "body")
     kind, data = body["type"], body["data"]
     if kind == "prediction":
-        fields = _PREDICTION_OF_ONE if data.get("row_count") == 1 else _PREDICTION_OF_MANY
+        one = _PREDICTION_OF_ONE if data.get("row_count") == 1 else _PREDICTION_OF_MANY
+        fields = _PREDICTION_BY_COLUMNS if COLUMNS in data else one
     elif kind in DATA:
         fields = DATA[kind]
     else:
@@ -239,3 +247,4 @@ def _only_row(value: object) -> str | None:
 
 _PREDICTION_OF_ONE: Fields = {**DATA["prediction"], ONE_ROW: _only_row}
 _PREDICTION_OF_MANY: Fields = {**DATA["prediction"], MANY_ROWS: HEX64}
+_PREDICTION_BY_COLUMNS: Fields = {**_PREDICTION_OF_MANY, COLUMNS: check_columns}

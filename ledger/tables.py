@@ -123,6 +123,32 @@ class SubjectKeyRow(SQLModel, table=True):
     wrapped_key: bytes = Field(sa_type=LargeBinary, primary_key=True)
 
 
+class PartRow(SQLModel, table=True):
+    """Leaf hashes of up to 1,024 rows of a batch, one after the other."""
+
+    __tablename__ = "ledger_part"
+
+    leaf_index: int = Field(
+        sa_type=WIDE, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    )
+    part: int = Field(primary_key=True)
+    hashes: bytes = Field(sa_type=LargeBinary)
+
+
+class SealedPartRow(SQLModel, table=True):
+    """The encrypted records of the same rows; destroyed to erase."""
+
+    __tablename__ = "ledger_sealed_part"
+
+    leaf_index: int = Field(
+        sa_type=WIDE, primary_key=True, sa_column_kwargs={"autoincrement": False}
+    )
+    part: int = Field(primary_key=True)
+    subject: str = Field(index=True, max_length=128)
+    row_count: int
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
 TABLES: Final = tuple(
     SQLModel.metadata.tables[name]
     for name in (
@@ -135,6 +161,8 @@ TABLES: Final = tuple(
         "ledger_row",
         "ledger_opening",
         "ledger_subject_key",
+        "ledger_part",
+        "ledger_sealed_part",
     )
 )
 ENTRIES: Final = SQLModel.metadata.tables["ledger_entry"]
@@ -146,7 +174,9 @@ GUARDED: Final = {
     "ledger_checkpoint": ("UPDATE", "DELETE"),
     "ledger_cosignature": ("UPDATE", "DELETE"),
     "ledger_row": ("UPDATE", "DELETE"),
+    "ledger_part": ("UPDATE", "DELETE"),
     "ledger_opening": ("UPDATE",),
+    "ledger_sealed_part": ("UPDATE",),
     "ledger_subject_key": ("UPDATE",),
     "ledger_head": ("DELETE",),
     "ledger_sequence": ("DELETE",),

@@ -21,31 +21,39 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import bindparam, text
 
+from ledger.columnar import PART_ROWS, parts_of
 from ledger.errors import LedgerInconsistent
+from ledger.grammar import ROWS_MAX
 from ledger.record import Opening, SealedOpening
 from ledger.store import scrub, writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy import Engine
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 KEYS_KEPT: Final = 1024  # subjects whose key stays in memory between two requests
+PARTS_MAX: Final = parts_of(ROWS_MAX)
 CHUNK: Final = 256  # entries whose openings are read at a time
 _WRAP: Final = b"assay/subject-key/v1\0"
 _SEAL: Final = b"assay/sealed-opening/v1\0"
+_PART: Final = b"assay/sealed-part/v1\0"
 
 _OPENINGS = text(
     "SELECT leaf_index, row_index, subject, sealed FROM ledger_opening "
     "WHERE leaf_index >= :first AND leaf_index < :end ORDER BY leaf_index, row_index"
+)
+_PARTS = text(
+    "SELECT part, subject, sealed FROM ledger_sealed_part "
+    "WHERE leaf_index = :leaf AND part >= :first AND part < :end ORDER BY part"
 )
 _KEYS = text(
     "SELECT subject, wrapped_key FROM ledger_subject_key WHERE subject IN :subjects"
@@ -58,7 +66,12 @@ _ROWS_OF = text(
 _SUBJECT_OF = text(
     "SELECT subject FROM ledger_opening WHERE leaf_index = :leaf AND row_index = :row"
 )
+_PARTS_OF = text(
+    "SELECT leaf_index, part, row_count FROM ledger_sealed_part WHERE subject = :subject "
+    "ORDER BY leaf_index, part"
+)
 _DESTROY = (
+    text("DELETE FROM ledger_sealed_part WHERE subject = :subject"),
     text("DELETE FROM ledger_opening WHERE subject = :subject"),
     text("DELETE FROM ledger_subject_key WHERE subject = :subject"),
 )
@@ -80,6 +93,27 @@ class Vault:
         sealed = nonce + key.encrypt(nonce, opening, _sealed_as(subject, row_index))
         return SealedOpening(subject, row_index, sealed, wrapped_key=wrapped)
 
+    def seal_part(self, subject: str, part: int, records: bytes) -> tuple[bytes, bytes]:
+        """Encrypt the records of a batch's part for a subject; with the subject's wrapped key."""
+        key, wrapped = self._key_of(subject)
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + key.encrypt(nonce, records, _sealed_as(subject, part, _PART)), wrapped
+
+    def open_parts(
+        self, leaf_index: int, first: int = 0, end: int = PARTS_MAX
+    ) -> Iterator[tuple[int, bytes]]:
+        """The records of parts [first, end) of a batch; those erased are not among them."""
+        given = {"leaf": leaf_index, "first": first, "end": end}
+        with self._engine.connect() as connection:
+            rows = connection.execute(_PARTS, given).all()
+            subjects = sorted({row.subject for row in rows})
+            wrapped = connection.execute(_KEYS, {"subjects": subjects}).all() if subjects else []
+        keys = self._unwrapped(wrapped)
+        for row in rows:
+            if row.subject in keys:  # no key: the subject was erased
+                aad = _sealed_as(row.subject, row.part, _PART)
+                yield row.part, _decrypt(keys[row.subject], row.sealed, aad, leaf=leaf_index)
+
     def open(self, leaf_index: int) -> list[Opening]:
         """The openings of one entry, in row order; those erased are not among them."""
         return [opening for _, opening in self.open_range(leaf_index, leaf_index + 1)]
@@ -93,7 +127,11 @@ class Vault:
         """Leaf and row of every opening held of a subject, in order."""
         with self._engine.connect() as connection:
             found = connection.execute(_ROWS_OF, {"subject": subject})
-            return [(int(row.leaf_index), int(row.row_index)) for row in found]
+            rows = [(int(row.leaf_index), int(row.row_index)) for row in found]
+            for part in connection.execute(_PARTS_OF, {"subject": subject}):
+                start = part.part * PART_ROWS
+                rows += [(part.leaf_index, start + place) for place in range(part.row_count)]
+            return sorted(rows)
 
     def subject_of(self, leaf_index: int, row_index: int) -> str | None:
         """Whose opening a row's is; None when there is none any more."""
@@ -116,9 +154,7 @@ class Vault:
             rows = connection.execute(_OPENINGS, {"first": first, "end": end}).all()
             subjects = sorted({row.subject for row in rows})
             wrapped = connection.execute(_KEYS, {"subjects": subjects}).all() if subjects else []
-        keys: dict[str, list[AESGCM]] = {}
-        for subject, wrapped_key in wrapped:
-            keys.setdefault(subject, []).append(self._unwrap(subject, wrapped_key))
+        keys = self._unwrapped(wrapped)
         for row in rows:
             if row.subject in keys:  # no key: the subject was erased
                 aad = _sealed_as(row.subject, row.row_index)
@@ -139,6 +175,13 @@ class Vault:
                 self._keys.move_to_end(subject)
             return known
 
+    def _unwrapped(self, wrapped: Iterable[Any]) -> dict[str, list[AESGCM]]:
+        """Every key of some subjects, by subject."""
+        keys: dict[str, list[AESGCM]] = {}
+        for subject, wrapped_key in wrapped:
+            keys.setdefault(subject, []).append(self._unwrap(subject, wrapped_key))
+        return keys
+
     def _unwrap(self, subject: str, wrapped: bytes) -> AESGCM:
         nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
         try:
@@ -147,8 +190,8 @@ class Vault:
             raise LedgerInconsistent(f"the key of subject {subject} does not unwrap") from error
 
 
-def _sealed_as(subject: str, row_index: int) -> bytes:
-    return _SEAL + f"{row_index}\0{subject}".encode()
+def _sealed_as(subject: str, number: int, tag: bytes = _SEAL) -> bytes:
+    return tag + f"{number}\0{subject}".encode()
 
 
 def _decrypt(keys: list[AESGCM], sealed: bytes, aad: bytes, *, leaf: int) -> bytes:
