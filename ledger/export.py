@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger.canonical import canonical_bytes, parse_canonical
+from ledger.columnar import COLUMNS, PART_ROWS, Columns, parts_of
 from ledger.destination import DirectoryDestination
 from ledger.errors import LedgerInconsistent, NotFound, TileError
 from ledger.layout import (
@@ -24,8 +25,12 @@ from ledger.layout import (
     HISTORY,
     INCLUDED,
     INDEX,
+    LOG_KEYS,
     WITHHELD,
     Index,
+    batch_hashes_path,
+    batch_of,
+    batch_records_path,
     blob_path,
     bundle_beside,
     is_blob,
@@ -77,7 +82,7 @@ def _export(
     note: str,
     progress: Progress | None,
 ) -> int:
-    size = open_checkpoint(note, ledger.vkey).size
+    size = open_checkpoint(note, ledger.keys()).size
     _refuse_foreign(where, ledger, size)
     files: dict[str, str] = {}
     try:
@@ -119,7 +124,7 @@ def _refuse_foreign(where: Destination, ledger: Ledger, size: int) -> None:
             f"export in {where} is longer than the log", expected=size, got=held.size
         )
     try:
-        signed = open_checkpoint(ledger.checkpoint(held.size), ledger.vkey)
+        signed = open_checkpoint(ledger.checkpoint(held.size), ledger.keys())
     except NotFound:
         signed = None
     if signed is None or signed.root != held.root:
@@ -129,7 +134,9 @@ def _refuse_foreign(where: Destination, ledger: Ledger, size: int) -> None:
 def _ours(path: str) -> bool:
     """Whether a file may be what an export left that was cut off before its checkpoint."""
     name = path.removesuffix(".part")
-    if name in {CHECKPOINT, HISTORY, INDEX} or is_blob(name) or bundle_beside(name) is not None:
+    if name in {CHECKPOINT, HISTORY, INDEX, LOG_KEYS} or is_blob(name):
+        return True
+    if bundle_beside(name) is not None or batch_of(name) is not None:
         return True
     try:
         parse_path(name)
@@ -155,6 +162,9 @@ def _files(
         yield from _beside(ledger, vault, tile.n, split_bundle(bundle, tile.width))
         if progress is not None:
             progress(tile.n * TILE_WIDTH + tile.width, size)
+    changes = [r.to_json() for r in ledger.key_changes() if r.leaf_index < size]
+    if changes:
+        yield LOG_KEYS, _lines(changes)
     yield HISTORY, _lines({"note": note, "size": at} for at, note in _history(ledger, size))
     digests, read = blobs
     for digest in digests:
@@ -166,12 +176,20 @@ def _beside(
 ) -> Iterator[tuple[str, bytes]]:
     """Rows and openings of one bundle's entries; no file where there are none."""
     first = n * TILE_WIDTH
+    many = {
+        leaf: data
+        for leaf, entry in enumerate(entries, start=first)
+        if "rows_root" in (data := unsigned_body(entry)["data"])
+    }
     rows = _lines(
         {"leaf_index": leaf, "row": parse_canonical(row)}
-        for leaf, entry in enumerate(entries, start=first)
-        if "rows_root" in unsigned_body(entry)["data"]
+        for leaf, data in many.items()
+        if COLUMNS not in data
         for row in ledger.rows(leaf)
     )
+    for leaf, data in many.items():
+        if COLUMNS in data:
+            yield from _batch(ledger, vault, leaf, data)
     if rows:
         yield rows_path(n), rows
     if vault is None:
@@ -182,6 +200,25 @@ def _beside(
     )
     if openings:
         yield openings_path(n), openings
+
+
+def _batch(
+    ledger: Ledger, vault: Vault | None, leaf: int, data: dict[str, Any]
+) -> Iterator[tuple[str, bytes]]:
+    """The rows of a batch: their hashes, and their records unless all are erased or withheld."""
+    yield batch_hashes_path(leaf), b"".join(ledger.row_hashes(leaf))
+    if vault is None:
+        return
+    found = dict(vault.open_parts(leaf))
+    if found:
+        width, rows = Columns.of(data).width, data["row_count"]
+        yield (
+            batch_records_path(leaf),
+            b"".join(
+                found.get(part, bytes(width * min(PART_ROWS, rows - part * PART_ROWS)))
+                for part in range(parts_of(rows))
+            ),
+        )
 
 
 def _history(ledger: Ledger, size: int) -> Iterator[tuple[int, str]]:

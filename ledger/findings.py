@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ledger.keys import Role
+    from ledger.note import KeyHistory
 
 FINDINGS_KEPT: Final = 1000
 
@@ -84,7 +85,8 @@ class LogFindings:
 
     `checkpoint` is the signed note, empty when it could not be opened; then nothing else was
     checked and `tree_size` is 0. `openings_withheld` says that the export holds no openings;
-    `erased` gives for a leaf and row the entry that records its erasure.
+    `erased` gives for a leaf and row the entry that records its erasure, `log_keys` the keys that
+    the checkpoints were held against.
     """
 
     origin: str
@@ -97,6 +99,7 @@ class LogFindings:
     findings: tuple[Finding, ...]
     openings_withheld: bool = False
     erased: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    log_keys: KeyHistory | None = None
 
     @property
     def failed(self) -> int:
@@ -112,9 +115,9 @@ class Tally:
     failed: Counter[str] = field(default_factory=Counter)
     kept: list[Finding] = field(default_factory=list)
 
-    def passed(self, check: str) -> None:
-        """Count a subject that holds."""
-        self.examined[check] += 1
+    def passed(self, check: str, count: int = 1) -> None:
+        """Count a subject that holds, or several."""
+        self.examined[check] += count
 
     def fail(
         self, check: str, leaf: int | None, *, expected: object, got: object, subject: str = ""

@@ -5,7 +5,10 @@
     tile/..., tile/entries/  the tree of that size (C2SP tlog-tiles), no other widths
     rows/NNN.jsonl           rows of multi-row entries: {"leaf_index","row"}, in order
     openings/NNN.jsonl       openings of the same bundle's entries: {"leaf_index","opening"}
+    batches/<leaf>.hashes    leaf hashes of a batch's rows, 32 bytes each, in order
+    batches/<leaf>.records   its records; zero bytes where one was erased
     blobs/<64 hex>           models, reports, environments, named by SHA-256
+    log-keys.jsonl           receipts of the entries about the log's own keys, if there are any
     index.json               this list of files with their digests
 
 NNN is the number of the entry bundle (leaf index // 256), so a reader holds one bundle at a time;
@@ -32,12 +35,14 @@ if TYPE_CHECKING:
 CHECKPOINT: Final = "checkpoint"
 HISTORY: Final = "checkpoints.jsonl"
 INDEX: Final = "index.json"
+LOG_KEYS: Final = "log-keys.jsonl"
 BLOBS: Final = "blobs/"
 INDEX_SCHEMA: Final = "assay/export/v1"
 INCLUDED: Final = "included"
 WITHHELD: Final = "withheld"
 
 _BESIDE: Final = re.compile(r"(rows|openings)/([0-9]{3,})\.jsonl")
+_BATCH: Final = re.compile(r"batches/(0|[1-9][0-9]{0,14})\.(?:hashes|records)")
 _BLOB: Final = re.compile(r"blobs/[0-9a-f]{64}")
 
 
@@ -49,6 +54,22 @@ def rows_path(bundle: int) -> str:
 def openings_path(bundle: int) -> str:
     """The file of a bundle's openings."""
     return f"openings/{bundle:03d}.jsonl"
+
+
+def batch_hashes_path(leaf: int) -> str:
+    """The file of the leaf hashes of a batch's rows."""
+    return f"batches/{leaf}.hashes"
+
+
+def batch_records_path(leaf: int) -> str:
+    """The file of the records of a batch's rows."""
+    return f"batches/{leaf}.records"
+
+
+def batch_of(path: str) -> int | None:
+    """The leaf of the batch whose rows a path holds; None for any other path."""
+    match = _BATCH.fullmatch(path)
+    return int(match[1]) if match else None
 
 
 def blob_path(digest: str) -> str:

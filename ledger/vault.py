@@ -63,6 +63,9 @@ _ROWS_OF = text(
     "SELECT leaf_index, row_index FROM ledger_opening WHERE subject = :subject "
     "ORDER BY leaf_index, row_index"
 )
+_SUBJECT_OF_PART = text(
+    "SELECT subject FROM ledger_sealed_part WHERE leaf_index = :leaf AND part = :part"
+)
 _SUBJECT_OF = text(
     "SELECT subject FROM ledger_opening WHERE leaf_index = :leaf AND row_index = :row"
 )
@@ -138,6 +141,9 @@ class Vault:
         given = {"leaf": leaf_index, "row": row_index}
         with self._engine.connect() as connection:
             found = connection.execute(_SUBJECT_OF, given).scalar()
+            if found is None:
+                part = {"leaf": leaf_index, "part": row_index // PART_ROWS}
+                found = connection.execute(_SUBJECT_OF_PART, part).scalar()
             return None if found is None else str(found)
 
     def destroy(self, subject: str) -> None:

@@ -18,6 +18,10 @@ from ledger.layout import (
     CHECKPOINT,
     HISTORY,
     INDEX,
+    LOG_KEYS,
+    batch_hashes_path,
+    batch_of,
+    batch_records_path,
     blob_path,
     bundle_beside,
     is_blob,
@@ -86,10 +90,24 @@ class LaterFiles(Files):
 
     def opened(self, leaf: int, row: int) -> bool:
         """Whether the export opens a row of an older entry."""
+        batch = batch_records_path(leaf)
+        if batch in self.names:
+            return self._holds(batch, leaf, row)
         path = openings_path(leaf // TILE_WIDTH)
         if path != self._opened_path:
             lines = super().read_lines(path) if path in self.names else []
             self._opened_path, self._opened = path, set(map(_row_of, lines))
+        return (leaf, row) in self._opened
+
+    def _holds(self, path: str, leaf: int, row: int) -> bool:
+        """Whether a batch's records hold a row: it is not zero bytes throughout."""
+        if path != self._opened_path:
+            hashes = len(super().read(batch_hashes_path(leaf)) or b"") // HASH_BYTES
+            records = super().read(path) or b""
+            width = len(records) // max(hashes, 1)
+            cut = (records[at : at + width] for at in range(0, len(records), max(width, 1)))
+            self._opened = {(leaf, place) for place, record in enumerate(cut) if any(record)}
+            self._opened_path = path
         return (leaf, row) in self._opened
 
     def keep_blobs(self, named: set[str]) -> None:
@@ -101,8 +119,9 @@ class LaterFiles(Files):
         listed = {INDEX, CHECKPOINT} | set(self.index.files if self.index else self._all)
         tree = {str(tile) for tile in tiles_for(size)}
         bundles = range(-(-size // TILE_WIDTH))
-        allowed = {INDEX, CHECKPOINT, HISTORY, *tree}
+        allowed = {INDEX, CHECKPOINT, HISTORY, LOG_KEYS, *tree}
         allowed.update(path(n) for n in bundles for path in (rows_path, openings_path))
+        allowed.update(p for p in self._all if (of := batch_of(p)) is not None and of < size)
         for path in sorted(self._all - {p for p in self._all if is_blob(p)} - allowed):
             self._tally.fail("file", None, expected="no such file", got="one", subject=path)
         for path in sorted((self._all & allowed) - listed):

@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.canonical import canonical_bytes, parse_canonical
+from ledger.columnar import COLUMNS
 from ledger.errors import CanonicalError, OpeningMismatch, RecordError
 from ledger.layout import openings_path, rows_path
 from ledger.merkle import leaf_hash, root_of
 from ledger.record import Opening, check_opening, parse_row
 from ledger.tiles import TILE_WIDTH
+from ledger.verify_columns import BatchRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +35,7 @@ class Beside:
         self._files = files
         self._tally = tally
         self._withheld = openings_withheld
+        self._batches = BatchRows(files, tally)
         self._rows: dict[int, list[Any]] = {}
         self._openings: dict[int, list[Any]] = {}
         self._paths = ("", "")
@@ -62,6 +65,13 @@ class Beside:
 
     def check_prediction(self, leaf: int, data: dict[str, Any]) -> None:
         """Hold rows against the entry's root, and openings against each row."""
+        if COLUMNS in data:
+            missing = self._batches.check(leaf, data, withheld=self._withheld)
+            if missing is None:
+                self.skip(leaf)
+            else:
+                self._missing.update((leaf, row) for row in missing)
+            return
         rows = [data["row"]] if data["row_count"] == 1 else self._check_rows(leaf, data)
         if rows is None:
             self.skip(leaf)

@@ -16,7 +16,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import LedgerError
-from ledger.layout import CHECKPOINT, HISTORY, INDEX, Index, bundle_beside, is_blob
+from ledger.layout import CHECKPOINT, HISTORY, INDEX, Index, batch_of, bundle_beside, is_blob
 from ledger.tiles import TILE_WIDTH, TilePath, encode_bundle, parse_path, split_bundle, tiles_for
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ class PrefixSource:
         return names | {p for p, tile in self._tiles.items() if self._whole(tile) is not None}
 
     def _keeps(self, path: str) -> bool:
+        batch = batch_of(path)
+        if batch is not None:
+            return batch < self._size
         bundle = bundle_beside(path)
         if bundle is None:
             return True  # checkpoint, blobs, and what belongs nowhere

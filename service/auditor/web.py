@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from ledger.errors import LedgerError
-from ledger.layout import CHECKPOINT, HISTORY, INDEX, Index, bundle_beside, is_blob
+from ledger.layout import CHECKPOINT, HISTORY, INDEX, Index, batch_of, bundle_beside, is_blob
 from ledger.note import NOTE_MAX, parse_checkpoint
 from ledger.tiles import ENTRY_MAX, TILE_WIDTH, TilePath, parse_path
 
@@ -172,7 +172,7 @@ def limit_of(path: str) -> int:
         return BUNDLE_MAX if tile.level is None else TILE_MAX
     if is_blob(path):
         return BLOB_MAX
-    if bundle_beside(path) is not None:
+    if bundle_beside(path) is not None or batch_of(path) is not None:
         return BESIDE_MAX
     return {CHECKPOINT: NOTE_MAX, INDEX: INDEX_MAX, HISTORY: HISTORY_MAX}.get(path, 0)
 
