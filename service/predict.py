@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ledger.committing import commit_row
 from ledger.condition import Unless
 from ledger.errors import Overtaken
 from ledger.keys import Role
-from ledger.record import Draft, commit_field, make_opening, row_bytes, row_object
+from ledger.record import Draft, row_bytes
 from ledger.seal import RowTree
 from models.errors import InputRefused, ModelError
 from models.runtime.predictor import recorded
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ledger.log import Appended
+    from ledger.receipt import Receipt
     from ledger.record import SealedOpening
     from models.hub.catalog import ModelRef
     from models.runtime import Output, Predictor, Reason
@@ -64,6 +66,16 @@ class Answer:
     appended: Appended
     draft: Draft | None = None
     rows: Sequence[Row] | None = None
+
+    @property
+    def index(self) -> int:
+        """The leaf it is recorded at."""
+        return self.appended.index
+
+    @property
+    def receipt(self) -> Receipt:
+        """The receipt it was recorded with."""
+        return self.appended.receipt
 
 
 def scoped_key(caller: Identity, key: str) -> str:
@@ -121,21 +133,19 @@ def record(assembly: Assembly, ask: Ask, ref: ModelRef, rows: Sequence[Row]) -> 
     subject = ask.subject or "sub_" + os.urandom(16).hex()
     objects: list[dict[str, object]] = []
     openings: list[SealedOpening] = []
-    reference_commitment: str | None = None
+    reference: str | None = None
     for index, row in enumerate(rows):
-        outputs = recorded(row.output, row.reasons)
-        opening, inputs_committed, outputs_committed = make_opening(
-            index, row.inputs, outputs, os.urandom
+        made = commit_row(
+            index,
+            row.inputs,
+            recorded(row.output, row.reasons),
+            row.output.decision,
+            os.urandom,
+            caller_reference=None if index else ask.caller_reference,
         )
-        if index == 0 and ask.caller_reference is not None:
-            salt = os.urandom(16)
-            reference_commitment = commit_field(
-                "caller_reference", ask.caller_reference, salt
-            ).hex()
-            opening = opening.with_caller_reference(ask.caller_reference, salt)
-        leaf = row_object(index, inputs_committed, outputs_committed, row.output.decision)
-        objects.append(leaf)
-        openings.append(assembly.vault.seal(subject, index, opening.to_bytes()))
+        reference = reference or made.caller_reference
+        objects.append(made.row)
+        openings.append(assembly.vault.seal(subject, index, made.opening))
     data: dict[str, object] = {
         "model_digest": ref.digest,
         "model_name": ref.name,
@@ -143,10 +153,10 @@ def record(assembly: Assembly, ask: Ask, ref: ModelRef, rows: Sequence[Row]) -> 
         "environment_digest": assembly.environment_digest,
         "verification_mode": "signed",
         "as_of": ask.as_of,
-        "caller_reference": reference_commitment,
+        "caller_reference": reference,
         "row_count": len(rows),
     }
-    leaves = [row_bytes(item) for item in objects]
+    leaves = [row_bytes(item) for item in objects] if len(rows) > 1 else []
     if len(rows) == 1:
         data["row"] = objects[0]
     else:
@@ -159,7 +169,7 @@ def record(assembly: Assembly, ask: Ask, ref: ModelRef, rows: Sequence[Row]) -> 
         idempotency_key=ask.idempotency_key,
         request_digest=ask.request_digest,
         ref=ref.digest,
-        rows=tuple(leaves) if len(rows) > 1 else (),
+        rows=tuple(leaves),
         openings=tuple(openings),
     )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ledger.receipt import Receipt
     from ledger.record import Opening
     from service.assembly import Assembly
+    from service.predict import Answer
 
 NOT_INTEGERS = frozenset({"reason_codes", "caller_reference"})  # outputs committed as text
 
@@ -71,6 +72,48 @@ def prediction_json(
         "rows": rows,
         "receipt": (receipt or assembly.receipt(leaf)).to_json(),
         "row_proofs": _row_proofs(leaves, wanted) if data["row_count"] > 1 else None,
+    }
+
+
+def answer_json(assembly: Assembly, answer: Answer) -> dict[str, Any]:
+    """What was recorded just now, out of memory; a retry's first answer is read again.
+
+    A test holds the two together: what is answered is what the log says.
+    """
+    leaf, draft = answer.index, answer.draft
+    if draft is None or answer.rows is None:
+        return prediction_json(assembly, leaf, receipt=answer.receipt, with_inputs=False)
+    data = draft.data
+    digest = str(data["model_digest"])
+    predictor = assembly.inventory.predictor(digest)
+    texts = {r.code: r.text for r in predictor.reason_texts()}
+    rows = [
+        {
+            "prediction_id": f"{leaf}.{index}",
+            "row_index": index,
+            "decision": row.output.decision,
+            "outputs": dict(row.output.values),
+            "reasons": [
+                {"code": w.code, "text": texts[w.code], "contribution_q16": w.contribution_q16}
+                for w in row.reasons
+            ],
+            "inputs": None,
+            "derived": predictor.derive(row.output.values),
+            "outcome": None,
+        }
+        for index, row in enumerate(answer.rows)
+    ]
+    leaves = list(draft.rows)
+    return {
+        "prediction_id": str(leaf),
+        "leaf_index": leaf,
+        "event_time": draft.event_time,
+        "as_of": data["as_of"],
+        "model": {"name": data["model_name"], "model_digest": digest},
+        "verification_mode": data["verification_mode"],
+        "rows": rows,
+        "receipt": answer.receipt.to_json(),
+        "row_proofs": _row_proofs(leaves, range(len(leaves))) if leaves else None,
     }
 
 

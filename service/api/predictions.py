@@ -15,7 +15,7 @@ from service.api.schemas import IdempotencyHeader, PredictionPath, PredictionReq
 from service.auth import Scope
 from service.errors import FieldRefused, ServiceError
 from service.predict import Ask, predict, scoped_key
-from service.views import maker_of, parse_id, prediction_json
+from service.views import answer_json, maker_of, parse_id, prediction_json
 
 if TYPE_CHECKING:
     from service.assembly import Assembly
@@ -45,7 +45,7 @@ def create(header: IdempotencyHeader, body: PredictionRequest) -> Response:
     if len(rows) > here.settings.max_rows:
         raise FieldRefused("rows", f"{len(rows)} rows; at most {here.settings.max_rows}")
     key = header.idempotency_key
-    appended = predict(
+    answer = predict(
         here,
         Ask(
             model=body.model,
@@ -58,9 +58,7 @@ def create(header: IdempotencyHeader, body: PredictionRequest) -> Response:
             as_of=body.as_of,
         ),
     )
-    return jsonify(
-        prediction_json(here, appended.index, receipt=appended.receipt, with_inputs=False)
-    )
+    return jsonify(answer_json(here, answer))
 
 
 @api.get("/<prediction_id>", summary="Read a prediction", responses={200: PredictionAnswer})
