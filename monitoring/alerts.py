@@ -62,7 +62,8 @@ def crossings(report: Mapping[str, Any]) -> list[Crossing]:
 
 
 def _crossing(model: Mapping[str, Any], estimate: Mapping[str, Any]) -> Crossing:
-    found = estimate.get("evidence") or {}
+    found = (estimate["evidence"] or {}).get("alarm") or {}
+    carried = found.get("carried_by") or {}
     shown = {name: value for name, value in estimate.items() if name != "history"}
     return Crossing(
         model_digest=model["model_digest"],
@@ -70,12 +71,12 @@ def _crossing(model: Mapping[str, Any], estimate: Mapping[str, Any]) -> Crossing
         limit_leaf=estimate["limit_leaf"],
         metric=estimate["metric"],
         detector=estimate["detector"],
-        guarantee=estimate.get("guarantee"),
+        guarantee=estimate["guarantee"],
         detail=estimate["reason"],
-        since=found.get("since"),
-        first_leaf=found.get("first_outcome_leaf"),
-        last_leaf=found.get("last_outcome_leaf"),
-        count=int(found.get("count", estimate["n"])),
+        since=carried.get("since"),
+        first_leaf=carried.get("first_outcome_leaf"),
+        last_leaf=carried.get("last_outcome_leaf"),
+        count=carried.get("outcomes", 0),
         evidence={"estimate": shown, "window": model["window"]},
     )
 

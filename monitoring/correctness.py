@@ -87,15 +87,17 @@ class _Read:
 
 
 def _evaluate_one(source: PredictionSource, facts: ModelFacts, as_of_leaf: int) -> dict[str, Any]:
+    digest = facts.model_digest
+    closings = gather_closings((c.leaf_index, c.limit_leaf) for c in source.closings(digest))
     read = _Read(
         facts,
-        list(source.predictions(facts.model_digest)),
-        list(source.outcomes(facts.model_digest)),
-        in_force(source.limits(facts.model_digest)),
+        list(source.predictions(digest)),
+        list(source.outcomes(digest)),
+        in_force(source.limits(digest), closings),
         as_of_leaf,
         [*(leaf for leaf in source.readings() if leaf < as_of_leaf), as_of_leaf],
-        gather_closings((c.leaf_index, c.limit_leaf) for c in source.closings(facts.model_digest)),
-        source.progress(facts.model_digest),
+        closings,
+        source.progress(digest),
     )
     _check_order("prediction", [p.leaf_index for p in read.predictions], as_of_leaf)
     _check_order("outcome", [o.leaf_index for o in read.outcomes], as_of_leaf)

@@ -2,7 +2,8 @@
 
 `standing` says how far one may read it:
 
-- `alarm`: a limit was crossed in a closed window. It stays, whatever later windows show.
+- `alarm`: a limit was crossed in a closed window. It stays, whatever later windows show, until a
+  person closes it; from there on only outcomes of later leaves count.
 - `no_alarm`: no closed window crossed the limit. That is not evidence of accuracy.
 - `not_yet_judgeable`: too few matured labels, too few labelled, or a limit nobody can apply.
 - `exploratory`: computed, but no limit was signed, or it was signed after the forecasts.
@@ -26,7 +27,7 @@ from monitoring.terms import Terms, read_terms
 from monitoring.windows import blocks, trailing, window_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from monitoring.metrics import Metric
     from monitoring.performance import Measured
@@ -52,6 +53,7 @@ class InForce:
 
     limit: Limit
     replaced_at: int | None
+    restarted_at: int = -1  # where its last alarm was closed: outcomes up to there are done with
 
     def judges(self, leaf_index: int) -> bool:
         """Whether a forecast at that leaf falls under this limit."""
@@ -67,15 +69,23 @@ class Ruling:
     standing: Standing
     reason: str
     measured: Measured | None
+    crossing: Mapping[str, Any] | None = None  # the window in which the limit was first crossed
 
 
-def in_force(limits: Iterable[Limit]) -> list[InForce]:
-    """Each limit with its successor of the same metric, side, window and detector."""
+def in_force(
+    limits: Iterable[Limit], closings: Mapping[int, Sequence[int]] | None = None
+) -> list[InForce]:
+    """Each limit with its successor of the same metric, side, window and detector.
+
+    `closings` are the leaves, by limit, at which its alarms were closed.
+    """
+    closed = closings or {}
     ordered = sorted(limits, key=lambda limit: limit.leaf_index)
     found = []
     for place, limit in enumerate(ordered):
         later = (n.leaf_index for n in ordered[place + 1 :] if _terms_key(n) == _terms_key(limit))
-        found.append(InForce(limit, next(later, None)))
+        restarted = max(closed.get(limit.leaf_index, ()), default=-1)
+        found.append(InForce(limit, next(later, None), restarted))
     return found
 
 
@@ -113,7 +123,7 @@ def estimate(
         "limit_replaced_at": held.replaced_at if held else None,
         "detector": limit.detector if limit else None,
         "guarantee": None if limit is None else seen.guarantee if seen else NO_GUARANTEE,
-        "evidence": seen.to_json() if seen else None,
+        "evidence": seen.to_json() if seen else _crossed(ruling),
         "standing": ruling.standing.value,
         "reason": ruling.reason,
         "history": history(metric, rows),
@@ -190,7 +200,15 @@ def _rule(
     if isinstance(terms, str) or why_not is not None:
         shown = None if isinstance(measured, str) else measured
         return Ruling(Standing.NOT_YET_JUDGEABLE, why_not or str(terms), shown)
-    return _scan(metric, judged, limit, terms)
+    open_rows = [row for row in judged if row.source.outcome.leaf_index > held.restarted_at]
+    if judged and not open_rows:
+        reason = f"no outcome since its alarm was closed at leaf {held.restarted_at}"
+        return Ruling(Standing.NOT_YET_JUDGEABLE, reason, None)
+    return _scan(metric, open_rows, limit, terms)
+
+
+def _crossed(ruling: Ruling) -> dict[str, Any] | None:
+    return None if ruling.crossing is None else {"alarm": dict(ruling.crossing)}
 
 
 def _rule_watched(
@@ -231,6 +249,7 @@ def _explore(metric: Metric[R], rows: Sequence[R], reason: str) -> Ruling:
 def _scan(metric: Metric[R], judged: Sequence[R], limit: Limit, terms: Terms) -> Ruling:
     newest: Sequence[R] | None = None
     first: str | None = None
+    crossing: dict[str, Any] | None = None
     for window in _windows(metric, judged, terms):
         newest = window
         if first is None:
@@ -238,6 +257,7 @@ def _scan(metric: Metric[R], judged: Sequence[R], limit: Limit, terms: Terms) ->
             if reached is not None and _beyond(reached, limit.side, terms.bound):
                 at = window[-1].source.prediction.prediction_id
                 first = f"first crossed at prediction {at} with {reached}"
+                crossing = _crossing(window)
     if newest is None:
         reason = f"{len(judged)} labelled forecasts; a closed window holds {terms.size}"
         return Ruling(Standing.NOT_YET_JUDGEABLE, reason, None)
@@ -250,7 +270,24 @@ def _scan(metric: Metric[R], judged: Sequence[R], limit: Limit, terms: Terms) ->
     if first is None:
         return Ruling(Standing.NO_ALARM, f"{now} has not gone {side} {limit.limit}", shown)
     reason = f"{side} the limit {limit.limit}: {first}; now {now}"
-    return Ruling(Standing.ALARM, reason, shown)
+    return Ruling(Standing.ALARM, reason, shown, crossing)
+
+
+def _crossing(window: Sequence[R]) -> dict[str, Any]:
+    """Say which outcomes a window holds, as the e-detectors say it."""
+    outcomes = [row.source.outcome for row in window]
+    leaves = [outcome.leaf_index for outcome in outcomes]
+    return {
+        "prediction": window[-1].source.prediction.prediction_id,
+        "outcomes_read": len(window),
+        "carried_by": {
+            "since_prediction": window[0].source.prediction.prediction_id,
+            "since": outcomes[0].observed_at,
+            "outcomes": len(window),
+            "first_outcome_leaf": min(leaves),
+            "last_outcome_leaf": max(leaves),
+        },
+    }
 
 
 def _windows(metric: Metric[R], judged: Sequence[R], terms: Terms) -> Iterator[Sequence[R]]:

@@ -1,4 +1,7 @@
-"""Issue a correctness report: evaluate, store by digest, append. Knows nothing of proofs."""
+"""Issue a correctness report: evaluate, store by digest, append. Knows nothing of proofs.
+
+What it says was crossed becomes an alarm at once, and a model halts that its policy halts.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from ledger.canonical import canonical_bytes
 from ledger.keys import Role
 from ledger.record import Draft
 from monitoring.correctness import evaluate
+from service.alerts import raise_alarms
 from service.source import LedgerSource, model_facts
+from service.switch import halt_what_is_due
 
 if TYPE_CHECKING:
     from ledger.log import Appended
@@ -26,7 +31,8 @@ def issue_correctness(assembly: Assembly, *, actor_id: str) -> Appended:
     """Append a correctness report; its bytes are stored under the digest the entry names."""
     size = assembly.ledger.size
     report = correctness_report(assembly, as_of_leaf=size - 1)
-    digest = assembly.blobs.put(canonical_bytes(report.to_json()))
+    told = report.to_json()
+    digest = assembly.blobs.put(canonical_bytes(told))
     draft = Draft(
         type="report",
         actor_id=actor_id,
@@ -38,4 +44,7 @@ def issue_correctness(assembly: Assembly, *, actor_id: str) -> Appended:
         event_time=assembly.now(),
         ref="correctness",
     )
-    return assembly.ledger.append(draft, assembly.signers[Role.REPORTER])
+    done = assembly.ledger.append(draft, assembly.signers[Role.REPORTER])
+    raise_alarms(assembly, told, actor_id=actor_id)
+    halt_what_is_due(assembly)
+    return done

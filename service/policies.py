@@ -21,13 +21,15 @@ from service.errors import FieldRefused, ServiceError
 from service.lifecycle import check_limit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ledger.log import Appended
     from service.assembly import Assembly
     from service.lifecycle import LimitTerms
 
 POLICY: Final = "policy"
 SIGNED: Final = ("limits", POLICY)
-_SAME: Final = ("metric", "side", "window", "detector")
+_SAME: Final = ("metric", "side", "window")
 
 
 def policies(assembly: Assembly, digest: str) -> list[dict[str, Any]]:
@@ -49,7 +51,7 @@ def policies(assembly: Assembly, digest: str) -> list[dict[str, Any]]:
     found.sort(key=lambda item: int(item["leaf_index"]))
     newest: dict[tuple[Any, ...], dict[str, Any]] = {}
     for item in found:
-        key = tuple(item[name] for name in _SAME)
+        key = _key(item)
         if key in newest:
             newest[key]["replaced_at"] = item["leaf_index"]
         newest[key] = item
@@ -58,11 +60,14 @@ def policies(assembly: Assembly, digest: str) -> list[dict[str, Any]]:
 
 def in_force(assembly: Assembly, digest: str, terms: LimitTerms) -> int | None:
     """Leaf of the policy that one on these terms would replace; None when there is none."""
-    wanted = asdict(terms)
-    for item in reversed(policies(assembly, digest)):
-        if all(item[name] == wanted[name] for name in _SAME):
-            return int(item["leaf_index"])
-    return None
+    wanted = _key(asdict(terms))
+    found = [item for item in policies(assembly, digest) if _key(item) == wanted]
+    return int(found[-1]["leaf_index"]) if found else None
+
+
+def _key(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """What two limits share when one replaces the other; a detector's parameters are no part."""
+    return (*(str(item[name]) for name in _SAME), str(item["detector"]).partition(" ")[0])
 
 
 def check_policy(

@@ -140,7 +140,7 @@ class LedgerSource:
             for model in report["evaluated_models"]
             if model["model_digest"] == model_digest
             for estimate in model["estimates"]
-            if estimate.get("evidence")
+            if "progress" in (estimate.get("evidence") or {})
         }
 
     def _reports(self) -> Iterator[dict[str, Any]]:
