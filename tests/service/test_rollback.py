@@ -1,18 +1,21 @@
-"""A house restored from yesterday's backup: it appends nothing, says so, and continues from an export."""
+"""A house restored from yesterday's backup: it appends nothing, says so, and continues from an export.
+
+What reads or writes tables runs on both databases; the rest is about files, once.
+"""
 
 import filecmp
-import shutil
 
 import pytest
 from click.testing import CliRunner
 
+from backups import backup, environment, restore
 from houses import DESK, ORIGIN, Api, credit_rows, make_house, problem_of, reporter, signal_days
 from ledger.anchor import Anchor
 from ledger.dialect import run
 from ledger.errors import LedgerError, RecoveryRefused
 from ledger.log import Ledger
 from ledger.receipt import verify_receipt
-from ledger.store import truncate_wal
+from logs import only_sqlite
 from models.reference import trade_signal
 from service import recovering
 from service.assembly import assemble, initialise
@@ -30,8 +33,9 @@ from service.settings import Settings
 CREDIT = "credit-default"
 
 
-def assay(*arguments):
-    return CliRunner().invoke(main, [*map(str, arguments)])
+def assay(house, *arguments):
+    found = [*map(str, arguments), "--data-dir", str(house.settings.data_dir)]
+    return CliRunner().invoke(main, found, env=environment(house))
 
 
 def decide(house, rows, **more):
@@ -41,20 +45,6 @@ def decide(house, rows, **more):
 def settle_outcome(house, prediction_id):
     item = Observed(prediction_id, "1", "2005-10-31", None, None)
     record_outcomes(house, [item], caller=reporter(), idempotency_key=None, request_digest=None)
-
-
-def backup(house, target):
-    truncate_wal(house.engine)
-    shutil.copy(house.settings.data_dir / "assay.db", target)
-
-
-def restore(house, source):
-    """Put yesterday's database in place; the anchor is on another disk, as it were."""
-    house.engine.dispose()
-    for path in house.settings.data_dir.glob("assay.db*"):
-        path.unlink()
-    if source is not None:
-        shutil.copy(source, house.settings.data_dir / "assay.db")
 
 
 def blind(house):
@@ -78,8 +68,9 @@ def same_files(one, other):
 
 
 @pytest.fixture
-def house(tmp_path):
-    made = make_house(tmp_path / "house", models=(CREDIT, trade_signal.NAME), database_url="")
+def house(tmp_path, database):
+    told = database or ""
+    made = make_house(tmp_path / "house", models=(CREDIT, trade_signal.NAME), database_url=told)
     yield made
     made.engine.dispose()
 
@@ -133,7 +124,7 @@ def keep_export(house, tmp_path, name):
 
 
 def test_yesterdays_backup_does_not_start_and_the_command_is_printed(house, day):
-    told = assay("status", "--data-dir", house.settings.data_dir)
+    told = assay(house, "status")
     assert told.exit_code == 1
     command = f"assay ledger recover EXPORT_DIR --data-dir {house.settings.data_dir}"
     assert command in told.output.replace("\n", " ")
@@ -162,6 +153,7 @@ def test_a_database_that_is_rolled_back_under_a_server_answers_503(house, tmp_pa
     assert first["receipt"]["leaf_index"] == size
 
 
+@only_sqlite
 def test_the_checkpoint_route_shows_nothing_above_the_anchor(house, monkeypatch):
     api = Api(house)
     shown = api.trader.get("/v1/ledger/checkpoint").get_data(as_text=True)
@@ -183,16 +175,18 @@ def _no_room(*_):
     raise OSError(28, "No space left on device")
 
 
+@only_sqlite
 def test_a_house_without_its_anchor_does_not_start_and_makes_none(house):
     path = house.settings.anchor_path
     path.unlink()
     house.engine.dispose()
-    told = assay("status", "--data-dir", house.settings.data_dir)
+    told = assay(house, "status")
     assert told.exit_code == 1
     assert "assay ledger anchor --create" in told.output
     assert not path.exists()
 
 
+@only_sqlite
 def test_init_leaves_another_logs_anchor_alone(house, tmp_path):
     path = house.settings.anchor_path
     before = path.read_bytes()
@@ -215,31 +209,31 @@ def test_the_anchor_may_lie_elsewhere(tmp_path):
 # --- making an anchor ------------------------------------------------------------------------
 
 
+@only_sqlite
 def test_an_anchor_is_made_only_on_grounds(house, tmp_path):
     kept = tmp_path / "kept"
     kept.write_text(house.ledger.checkpoint())
     decide(house, credit_rows(1))
     house.settings.anchor_path.unlink()
-    base = ("ledger", "anchor", "--create", "--data-dir", house.settings.data_dir)
-    assert "--against FILE" in assay(*base).output
-    made = assay(*base, "--against", kept)
+    base = ("ledger", "anchor", "--create")
+    assert "--against FILE" in assay(house, *base).output
+    made = assay(house, *base, "--against", kept)
     assert made.exit_code == 0, made.output
     assert f"size        {house.ledger.size}" in made.output
-    assert assay(*base, "--reason", "again").exit_code == 1  # there is one
+    assert assay(house, *base, "--reason", "again").exit_code == 1  # there is one
     house.settings.anchor_path.unlink()
-    assert "agreed by phone" in assay(*base, "--reason", "agreed by phone").output
+    assert "agreed by phone" in assay(house, *base, "--reason", "agreed by phone").output
     again = assemble(house.settings)
     decide(again, credit_rows(1))
     assert recovering.read_anchor(house.settings).reason == "agreed by phone"
     again.engine.dispose()
 
 
+@only_sqlite
 def test_no_anchor_is_made_on_a_log_that_lacks_what_somebody_kept(house, day, tmp_path):
     house.settings.anchor_path.unlink()
-    told = assay(
-        "ledger", "anchor", "--create", "--against", tmp_path / "export" / "checkpoint",
-        "--data-dir", house.settings.data_dir,
-    )  # fmt: skip
+    kept = tmp_path / "export" / "checkpoint"
+    told = assay(house, "ledger", "anchor", "--create", "--against", kept)
     assert told.exit_code == 1
     assert "does not begin with" in told.output
     assert not house.settings.anchor_path.exists()
@@ -249,7 +243,7 @@ def test_no_anchor_is_made_on_a_log_that_lacks_what_somebody_kept(house, day, tm
 
 
 def test_a_recovered_log_is_the_one_that_was_byte_for_byte(house, day, tmp_path):
-    told = assay("ledger", "recover", tmp_path / "export", "--data-dir", house.settings.data_dir)
+    told = assay(house, "ledger", "recover", tmp_path / "export")
     assert told.exit_code == 0, told.output
     opened = assemble(house.settings)
     size = len(day["receipts"])
@@ -265,6 +259,7 @@ def test_a_recovered_log_is_the_one_that_was_byte_for_byte(house, day, tmp_path)
     opened.engine.dispose()
 
 
+@only_sqlite
 def test_a_recovered_log_audits_clean_and_replays(house, day, tmp_path):
     recover(house.settings, tmp_path / "export")
     opened = assemble(house.settings)
@@ -285,6 +280,7 @@ def test_what_was_erased_after_the_backup_is_erased_again(house, day, tmp_path):
     opened.engine.dispose()
 
 
+@only_sqlite
 def test_a_recovered_person_can_be_erased_outcome_included(house, day, tmp_path):
     recover(house.settings, tmp_path / "export")
     opened = assemble(house.settings)
@@ -314,10 +310,11 @@ def test_a_lost_database_is_made_again_from_an_export(house, day, tmp_path):
     opened.engine.dispose()
 
 
+@only_sqlite
 def test_database_and_anchor_lost_the_anchor_is_made_by_the_operator(house, day, tmp_path):
     restore(house, None)
     house.settings.anchor_path.unlink()
-    told = assay("ledger", "recover", tmp_path / "export", "--data-dir", house.settings.data_dir)
+    told = assay(house, "ledger", "recover", tmp_path / "export")
     assert told.exit_code == 0, told.output
     assert "assay ledger anchor --create --against" in told.output
     assert not house.settings.anchor_path.exists()
@@ -332,6 +329,7 @@ def unchanged(house, day):
     opened.engine.dispose()
 
 
+@only_sqlite
 def test_recovering_refuses_a_forked_export(house, day, tmp_path):
     """Another history under the same key, longer than the anchor and whole in itself."""
     fork = blind(house)
@@ -355,6 +353,7 @@ def test_recovering_refuses_a_forked_export(house, day, tmp_path):
     opened.engine.dispose()
 
 
+@only_sqlite
 def test_recovering_refuses_an_export_that_does_not_hold(house, day, tmp_path):
     bundle = next((tmp_path / "export" / "tile" / "entries").rglob("*.p/*"))
     data = bytearray(bundle.read_bytes())
@@ -365,6 +364,7 @@ def test_recovering_refuses_an_export_that_does_not_hold(house, day, tmp_path):
     unchanged(house, day)
 
 
+@only_sqlite
 def test_recovering_refuses_an_export_that_ends_before_the_anchor(house, day, tmp_path):
     old = blind(house)
     export = export_house(old, tmp_path / "short")
@@ -374,6 +374,7 @@ def test_recovering_refuses_an_export_that_ends_before_the_anchor(house, day, tm
     unchanged(house, day)
 
 
+@only_sqlite
 def test_recovering_refuses_an_export_without_openings(house, day, tmp_path):
     recover(house.settings, tmp_path / "export")
     opened = assemble(house.settings)
@@ -384,6 +385,7 @@ def test_recovering_refuses_an_export_without_openings(house, day, tmp_path):
     unchanged(house, day)
 
 
+@only_sqlite
 def test_recovering_refuses_a_longer_database(house, tmp_path):
     export = export_house(house, tmp_path / "short")
     decide(house, credit_rows(1))
@@ -392,6 +394,7 @@ def test_recovering_refuses_a_longer_database(house, tmp_path):
         recover(house.settings, export)
 
 
+@only_sqlite
 def test_recovering_what_is_whole_changes_nothing(house, tmp_path):
     decide(house, credit_rows(1))
     export = export_house(house, tmp_path / "export")
@@ -413,6 +416,7 @@ def test_a_failure_while_recovering_leaves_the_backup_as_it_was(house, day, tmp_
     assert recover(house.settings, tmp_path / "export").before == day["before"]
 
 
+@only_sqlite
 def test_a_log_without_an_anchor_is_still_a_log(house):
     """The ledger alone may be used without; only a house insists."""
     ledger = Ledger.open(
