@@ -88,6 +88,45 @@ class ArtifactRefused(ModelError):
         self.reason = reason
 
 
+class TableRefused(ModelError):
+    """A training table cannot be used. The message repeats at most one cell that is no number."""
+
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(f"training data, {column}: {reason}")
+        self.column = column
+        self.reason = reason
+
+
+class NameRefused(ModelError):
+    """A model's name is not one, or is too like the name of another model."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"model name {name[:80]!r}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class ExecutableRefused(ArtifactRefused):
+    """A file that runs code when it is loaded, so it is not loaded."""
+
+    def __init__(self, what: str, why: str, instead: str) -> None:
+        super().__init__("model file", f"is {what}: {why}. Convert it first: {instead}")
+        self.what = what
+        self.instead = instead
+
+
+class UnlikeItsSource(ArtifactRefused):
+    """The exact form of a model does not answer as the file that it was made from."""
+
+    def __init__(self, *, row: int, given: float, exact: float, tolerance: float) -> None:
+        super().__init__(
+            "model",
+            f"row {row} of the training data: the file answers {given:.6f} and its exact form "
+            f"{exact:.6f}, further apart than {tolerance}: it cannot be replayed bit for bit here",
+        )
+        self.row = row
+
+
 class SelfTestFailed(ModelError):
     """A loaded model does not repeat a vector of its own manifest."""
 
@@ -111,12 +150,16 @@ class ProvenanceRefused(ModelError):
 
 
 class InputRefused(ModelError):
-    """A feature's value cannot be used. The message never repeats the value: it may be personal."""
+    """A feature's value cannot be used. The message never repeats the value: it may be personal.
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
+    `row` is the row's number where values came by columns.
+    """
+
+    def __init__(self, field: str, reason: str, row: int | None = None) -> None:
+        super().__init__(f"{field}: {reason}" if row is None else f"row {row}, {field}: {reason}")
         self.field = field
         self.reason = reason
+        self.row = row
 
 
 # --- training --------------------------------------------------------------------------------

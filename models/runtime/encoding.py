@@ -10,16 +10,25 @@ from __future__ import annotations
 import math
 import struct
 from array import array
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from models.errors import InputRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from models.hub.manifest import Feature
 
+    # Values as float64, and which of them are missing; None when none is.
+    Column = tuple[NDArray[np.float64], NDArray[np.bool_] | None]
+
 MISSING: Final = "7fc00000"
+_MISSING_BITS: Final = 0x7FC00000
+_MINUS_ZERO: Final = 0x80000000
 NAME_SHOWN: Final = 80  # characters of an unknown name that an error repeats
 _ABSENT: Final = object()
 
@@ -71,6 +80,75 @@ class Encoder:
                 return None
             values.append(value)
         return values
+
+    def encode_columns(self, given: Mapping[str, Column]) -> NDArray[np.float32]:
+        """Rows given by columns of one length, as `encode` gives each: float32 [rows, features].
+
+        Raises InputRefused with the first feature at fault and its first row.
+        """
+        self._refuse_unknown(given)
+        absent = next((name for name in self.names if name not in given), None)
+        if absent is not None:
+            raise InputRefused(absent, "is required")
+        found = np.empty((len(given[self.names[0]][0]), len(self.names)), np.float32)
+        for place, feature in enumerate(self._features):
+            values, missing = given[feature.name]
+            if not self._plain_column(feature, values, missing):
+                self._check_column(feature, values, missing)
+            found[:, place] = values
+            if missing is not None:
+                found[missing, place] = np.nan
+        found += np.float32(0)  # -0.0 becomes 0.0
+        return found
+
+    def refusals(self, matrix: NDArray[np.float32]) -> dict[int, str]:
+        """Of recorded rows as float32, those that `decode` refuses, with its reason."""
+        bits = matrix.view(np.uint32)
+        missing = bits == _MISSING_BITS
+        lowest, highest, whole = (np.asarray(column) for column in zip(*self._bounds, strict=True))
+        with np.errstate(invalid="ignore"):
+            bad = ~((matrix >= lowest) & (matrix <= highest)) | (bits == _MINUS_ZERO)
+            bad |= whole & (matrix != np.trunc(matrix))
+        bad &= ~(missing & np.asarray([feature.missing for feature in self._features]))
+        found = {}
+        for row in np.flatnonzero(bad.any(axis=1)).tolist():
+            texts = dict(zip(self.names, (f"{b:08x}" for b in bits[row].tolist()), strict=True))
+            try:
+                self.decode(texts)
+            except InputRefused as error:
+                found[row] = str(error)
+        return found
+
+    @staticmethod
+    def _plain_column(
+        feature: Feature, values: NDArray[np.float64], missing: NDArray[np.bool_] | None
+    ) -> bool:
+        """Whether nothing is missing and everything within bounds: NaN is not."""
+        if missing is not None or not len(values):
+            return False
+        within = values.min() >= feature.minimum and values.max() <= feature.maximum
+        return bool(within) and (
+            feature.type != "integer" or bool((values == np.trunc(values)).all())
+        )
+
+    def _check_column(
+        self, feature: Feature, values: NDArray[np.float64], missing: NDArray[np.bool_] | None
+    ) -> None:
+        with np.errstate(invalid="ignore"):
+            bad = ~((values >= feature.minimum) & (values <= feature.maximum))
+            if feature.type == "integer":
+                bad |= values != np.trunc(values)
+        if missing is not None:
+            bad = bad & ~missing if feature.missing else bad | missing
+        if not bad.any():
+            return
+        row = int(np.argmax(bad))
+        value: Any = None if missing is not None and missing[row] else float(values[row])
+        try:
+            self._value(feature, value)
+        except InputRefused as error:
+            raise InputRefused(feature.name, error.reason, row) from None
+        raise InputRefused(feature.name, "cannot be used", row)
 
     def decode(self, texts: Mapping[str, str]) -> list[float]:
         """A recorded row as float32 values. Accepts exactly what `encode` can produce."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.hub.manifest import Manifest
+    from models.runtime.encoding import Column
     from models.runtime.engines import Engines, Run
 
 __all__ = ["Executed", "Output", "Predictor", "Reason", "ReasonText", "load"]
@@ -92,15 +93,49 @@ class Predictor:
         self._check_shape(matrix)
         return self._answer(matrix, self._serving)
 
-    def columns(self, matrix: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
-        """Only the outputs, by name, for many rows: what `run` gives, before any row is made."""
-        self._check_shape(matrix)
-        return {name: run(matrix) for name, run in self._serving.items()}
+    def encode_columns(self, given: Mapping[str, Column]) -> NDArray[np.float32]:
+        """Rows given by columns, as `encode` gives each. Raises InputRefused with row and name."""
+        return self._encoder.encode_columns(given)
 
-    def decide(self, columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.bool_] | None:
-        """Which rows are at or above the threshold; None for a model that decides nothing."""
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The outputs, in the order of `run_columns`."""
+        return tuple(self._engines)
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """Every decision there is; `run_columns` gives their numbers."""
         rule = self.manifest.decision
-        return None if rule is None else columns[rule.output] >= rule.threshold_q16
+        return (NO_DECISION,) if rule is None else (rule.below, rule.at_or_above)
+
+    def run_columns(
+        self, matrix: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Outputs [rows, outputs] and the number of each row's decision. States no reasons."""
+        self._check_shape(matrix)
+        return self._run_columns(matrix, self._serving)
+
+    def rerun_columns(
+        self, matrix: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint8], dict[int, str]]:
+        """`run_columns` of recorded rows, on the other engine; and which rows are refused, why."""
+        self._check_shape(matrix)
+        other: dict[str, Run] = {
+            name: partial(engines.other, served=len(matrix))
+            for name, engines in self._engines.items()
+        }
+        return *self._run_columns(matrix, other), self._encoder.refusals(matrix)
+
+    def _run_columns(
+        self, matrix: NDArray[np.float32], runs: Mapping[str, Run]
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        columns = {name: run(matrix) for name, run in runs.items()}
+        rule = self.manifest.decision
+        if rule is None:
+            numbers = np.zeros(len(matrix), np.uint8)
+        else:
+            numbers = (columns[rule.output] >= rule.threshold_q16).astype(np.uint8)
+        return np.stack(list(columns.values()), axis=1), numbers
 
     def _answer(
         self, matrix: NDArray[np.float32], runs: Mapping[str, Run]
