@@ -9,7 +9,7 @@ import pytest
 from houses import Api, problem_of
 from logs import only_sqlite
 from service.api.access import INTERNAL
-from service.auth import Scope
+from service.auth import KEPT_S, KeyRing, Scope
 from service.errors import FieldRefused
 
 ALL = set(Scope)
@@ -251,9 +251,30 @@ def test_secrets_are_compared_by_digest_in_constant_time(api, monkeypatch):
         return stored == given
 
     monkeypatch.setattr("service.auth.hmac.compare_digest", watch)
+    api.house.callers._kept.clear()  # or it was recognised a moment ago and is not looked up
     assert api.trader.get("/v1/models").status_code == 200
     ((stored, given),) = compared
     assert stored == given == hashlib.sha256(api.trader.key[-43:].encode()).hexdigest()
+
+
+def test_a_key_revoked_elsewhere_is_refused_within_a_second(api, monkeypatch):
+    """Another process's table is read again after `KEPT_S`; until then what was read holds."""
+    elsewhere = KeyRing(api.house.engine, api.house.clock)
+    leaver, now = api.caller("leaver", Scope.RISK), [time.monotonic()]
+    monkeypatch.setattr("service.auth.time.monotonic", lambda: now[0])
+    assert leaver.get("/v1/models").status_code == 200
+    elsewhere.revoke(leaver.key_id)
+    now[0] += KEPT_S - 0.01
+    assert leaver.get("/v1/models").status_code == 200
+    now[0] += 0.02
+    assert leaver.get("/v1/models").status_code == 401
+
+
+def test_a_key_revoked_here_is_refused_at_once(api):
+    leaver = api.caller("leaver", Scope.RISK)
+    assert leaver.get("/v1/models").status_code == 200
+    api.house.callers.revoke(leaver.key_id)
+    assert leaver.get("/v1/models").status_code == 401
 
 
 # --- sessions and inner reads --------------------------------------------------------------------
