@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from models.errors import ManifestRefused
-from models.hub.canonical import canonical_bytes, digest_of, parse_canonical
+from models.hub.canonical import DIGEST, canonical_bytes, digest_of, parse_canonical
 from models.hub.reading import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEMA: Final = "assay/model-manifest/v1"
+SCHEMA_2: Final = "assay/model-manifest/v2"  # v1 and the three keys of `_SINCE_2`
+SCHEMAS: Final = (SCHEMA, SCHEMA_2)
 MANIFEST_MAX: Final = 256 << 10  # bytes; the reference manifests are under 16 KiB
 FEATURES_MAX: Final = 256
 OUTPUTS_MAX: Final = 8
@@ -32,6 +34,7 @@ KINDS: Final = ("credit", "value_at_risk", "signal")
 FORMATS: Final = ("tree-ensemble-q16/v1", "linear-q16/v1")
 NAME: Final = r"[a-z][a-z0-9-]{0,63}"
 FIELD: Final = r"[a-z][a-z0-9_]{0,63}"
+_SINCE_2: Final = ("card_digest", "source", "vendor")
 DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
@@ -111,6 +114,16 @@ class Vector:
     outputs: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file that a publisher gave, whose exact form the artifacts are."""
+
+    form: str  # as recognised by its bytes, such as skops
+    digest: str
+    library: str  # that answered for it when the two were compared
+    kind: str  # the class, operator or objective
+
+
 @dataclass(frozen=True)
 class Manifest:
     """One published model. Build it whole; `to_bytes` gives the document, `digest` its name."""
@@ -133,6 +146,9 @@ class Manifest:
     rounding: Mapping[str, Mapping[str, str]]
     vectors: tuple[Vector, ...]
     schema: str = field(default=SCHEMA)
+    card_digest: str | None = None
+    source: Source | None = None
+    vendor: str | None = None  # who made it, when that was not the house
 
     @classmethod
     def parse(cls, data: bytes) -> Manifest:
@@ -153,13 +169,26 @@ class Manifest:
         """Names of the inputs, in the order of the matrix."""
         return tuple(feature.name for feature in self.features)
 
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """Every blob it names, once each: what a copy of the model needs beside the manifest."""
+        found = [output.artifact for output in self.outputs]
+        found += [self.training.reference_digest, self.environment_digest]
+        found += [self.card_digest] if self.card_digest else []
+        found += [self.source.digest] if self.source else []
+        return tuple(dict.fromkeys(found))
+
     @cached_property
     def _bytes(self) -> bytes:
-        return canonical_bytes(asdict(self), "manifest")
+        value = asdict(self)
+        if self.schema == SCHEMA:
+            for key in _SINCE_2:
+                del value[key]
+        return canonical_bytes(value, "manifest")
 
 
 def _read(top: Reader) -> Manifest:
-    top.choice("schema", (SCHEMA,))
+    schema = top.choice("schema", SCHEMAS)
     features = tuple(_feature(item) for item in top.readers("features", most=FEATURES_MAX))
     names = _distinct("features", [feature.name for feature in features])
     outputs = tuple(_output(item) for item in top.readers("outputs", most=OUTPUTS_MAX))
@@ -184,9 +213,32 @@ def _read(top: Reader) -> Manifest:
         vectors=tuple(
             _vector(item, len(names), produced) for item in top.readers("vectors", most=VECTORS_MAX)
         ),
+        schema=schema,
+        **(_since_2(top) if schema == SCHEMA_2 else {}),
     )
     top.done()
     return manifest
+
+
+def _since_2(top: Reader) -> dict[str, Any]:
+    card = top.take("card_digest")
+    source = top.inner_or_none("source")
+    found = None
+    if source is not None:
+        found = Source(
+            form=source.text("form"),
+            digest=source.digest("digest"),
+            library=source.text("library"),
+            kind=source.text("kind"),
+        )
+        source.done()
+    if card is not None and not (isinstance(card, str) and DIGEST.fullmatch(card)):
+        raise ManifestRefused("card_digest", "expected sha256: and 64 hex digits, or null")
+    return {
+        "card_digest": card,
+        "source": found,
+        "vendor": top.text_or_none("vendor", pattern=r"[^\x00-\x1f]{1,200}"),
+    }
 
 
 def _feature(item: Reader) -> Feature:

@@ -39,14 +39,14 @@ class Published:
 def publish(store: BlobStore, package: Package, *, key_id: str, sign: Sign) -> Published:
     """Store a package and a statement signed by the publisher."""
     manifest = Manifest.parse(package.manifest.to_bytes())  # what cannot be read is not published
-    wanted = {output.artifact for output in manifest.outputs}
-    wanted.add(manifest.training.reference_digest)
-    for digest in sorted(wanted):
+    wanted = sorted(set(manifest.blobs) - {manifest.environment_digest})  # the house has that one
+    for digest in wanted:
         if digest not in package.blobs:
             raise ManifestRefused("package", f"{digest} is named and not included")
         got = digest_of(package.blobs[digest])
         if got != digest:
             raise DigestMismatch("package blob", expected=digest, got=got)
+    for digest in wanted:
         store.put(package.blobs[digest])
     store.put(manifest.to_bytes())
     envelope = seal_envelope(statement_bytes(manifest), key_id=key_id, sign=sign)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-SCHEMA: Final = "assay/model-manifest/v1"
+SCHEMAS: Final = ("assay/model-manifest/v1", "assay/model-manifest/v2")
 
 
 class ManifestRefused(ValueError):
@@ -39,9 +39,9 @@ def named_in(data: bytes, digest: str) -> Named:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise ManifestRefused("a manifest in JSON", str(error)) from error
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+    if not isinstance(value, dict) or value.get("schema") not in SCHEMAS:
         got = value.get("schema") if isinstance(value, dict) else type(value).__name__
-        raise ManifestRefused(f"schema {SCHEMA}", repr(got))
+        raise ManifestRefused(f"schema {' or '.join(SCHEMAS)}", repr(got))
     name, version = value.get("name"), value.get("version")
     if not isinstance(name, str) or not isinstance(version, str):
         raise ManifestRefused("a name and a version in text", f"{name!r} and {version!r}")
