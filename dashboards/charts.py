@@ -1,8 +1,7 @@
-"""Charts as SVG, made on the server: no script, no inline style, sharp at every width.
+"""A metric's history as SVG, made on the server: no script, no inline style, sharp at every width.
 
-A chart is two SVGs in a grid: a fixed column of axis labels and a plot as wide as its cell. In the
-plot, places are percentages across and pixels down, so text and dots keep their size at 360 and at
-1600 pixels; lines lie in an inner SVG that is stretched, their strokes are not.
+It stands on paper, in a browser without scripts and where colours are forced; elsewhere
+`static/charts.js` draws the same figures on a canvas, read from the table beside it.
 
 A point beyond the limit is a square, others are dots: the shape says it, colour only helps. The
 band is the reported interval. Hatching lies on the far side of the limit. What a chart shows stands
@@ -11,102 +10,135 @@ in a table beside it (`templates/_parts.html`), from the same points.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup, escape
 
-from dashboards.words import count, figure, number
+from dashboards.axes import (
+    FOOT,
+    LABEL,
+    TOP,
+    Scale,
+    beyond,
+    ends,
+    framed,
+    grid,
+    labels,
+    real,
+    runs,
+    stretched,
+    ticks,
+    widened,
+)
+from dashboards.words import figure, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from dashboards.correctness import Estimate, Point
 
-TOP, FOOT, SIDE = 14, 26, 1.5  # px above, px below for the dates, percent kept free at each side
 DOTS_MAX: Final = 60  # past this many points only those beyond the limit get a shape
-AMBER, RED, LIGHT_CELLS = (
-    5,
-    10,
-    16,
-)  # first counts of the zones (Basel MAR32); 15 and more share one
-GUTTER: Final = 52  # px for axis labels
-LABEL: Final = 18  # px that a line of text needs
+SPARK: Final = (132, 34)  # px of a history in a line of the register
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    low: float
-    high: float
-    height: int
-    n: int
-
-    def y(self, value: float) -> float:
-        span = self.height - TOP - FOOT
-        share = (value - self.low) / (self.high - self.low)
-        return round(TOP + span * (1 - min(1.0, max(0.0, share))), 2)
-
-    def x(self, index: int) -> float:
-        if self.n == 1:
-            return 50.0
-        return round(SIDE + (100 - 2 * SIDE) * index / (self.n - 1), 3)
-
-
-def history(estimate: Estimate, *, ident: str, height: int = 190) -> Markup:
+def history(estimate: Estimate, *, ident: str, height: int = 210) -> Markup:
     """A metric's history with its limit and interval; empty Markup when there is no figure."""
     points = estimate.history
-    values = [_float(p.value) for p in points]
+    values = [real(p.value) for p in points]
     if not any(v is not None for v in values):
         return Markup()
-    limit = _float(estimate.limit)
-    ticks = _ticks(_extent(points, values, limit))
-    scale = _Scale(ticks[0], ticks[-1], height, len(points))
-    beyond = [_is_beyond(v, limit, estimate.limit_side) for v in values]
+    limit = real(estimate.limit)
+    marks = ticks(*_extent(points, values, limit))
+    scale = Scale(marks[0], marks[-1], height, len(points))
+    off = [beyond(v, limit, estimate.limit_side) for v in values]
     body = [
         _defs(ident),
-        *_grid(scale, ticks),
+        *grid(scale, marks),
         *_limit(scale, limit, estimate.limit_side, ident),
         *_limit_label(scale, limit, estimate, values),
         _lines(scale, points, values),
-        *_dots(scale, points, values, beyond, estimate.unit),
-        *_dates(points, height),
-        f'<line class="cursor" x1="0" x2="0" y1="{TOP}" y2="{height - FOOT}" hidden="hidden"/>',
+        *_dots(scale, values, off),
+        *ends(start(points[0].window), end(points[-1].window) if points[1:] else None, height),
     ]
-    labels = "".join(
-        f'<text x="{GUTTER - 8}" y="{scale.y(t) + 4:g}" text-anchor="end">'
-        f"{figure(f'{t:.10g}')}</text>"
-        for t in ticks
-    )
-    return Markup(  # noqa: S704 - numbers, and text escaped where it enters
-        f'<div class="chart"><svg class="axis" width="{GUTTER}" height="{height}" '
-        f'aria-hidden="true">{labels}</svg>'
-        f'<svg class="plot" id="{ident}" width="100%" height="{height}" role="img" '
-        f'aria-label="{escape(_told(estimate))}">{"".join(body)}</svg></div>'
+    drawn = framed(ident, scale, axis=labels(scale, marks), body=body)
+    return Markup(drawn)  # noqa: S704 - numbers, and text escaped where it enters
+
+
+def spark(estimate: Estimate) -> Markup:
+    """A history without axes for a line of a table; decoration beside figures in words."""
+    values = [real(p.value) for p in estimate.history]
+    seen = [v for v in values if v is not None]
+    if len(seen) < 2:  # noqa: PLR2004 - one point is no line
+        return Markup()
+    limit = real(estimate.limit)
+    core = [*seen, limit] if limit is not None else seen
+    low, high = widened(min(core), max(core))
+    wide, tall = SPARK
+
+    def place(i: int, v: float) -> str:
+        across = 3 + (wide - 6) * i / (len(values) - 1)
+        return f"{across:.1f},{3 + (tall - 6) * (high - v) / (high - low):.1f}"
+
+    shapes = [
+        f'<polyline class="line" points="{" ".join(place(i, v) for i, v in run)}"/>'
+        for run in runs(values)
+    ]
+    if limit is not None:
+        y = place(0, limit).split(",")[1]
+        shapes.insert(0, f'<line class="limit" x1="0" x2="{wide}" y1="{y}" y2="{y}"/>')
+    last = max(i for i, v in enumerate(values) if v is not None)
+    x, y = place(last, values[last] or 0.0).split(",")
+    if beyond(values[last], limit, estimate.limit_side):
+        shapes.append(f'<rect class="off" x="{float(x) - 3:.1f}" y="{float(y) - 3:.1f}" '
+                      'width="6" height="6"/>')  # fmt: skip
+    else:
+        shapes.append(f'<circle class="dot" cx="{x}" cy="{y}" r="2.6"/>')
+    return Markup(  # noqa: S704 - numbers only
+        f'<svg class="spark" width="{wide}" height="{tall}" viewBox="0 0 {wide} {tall}" '
+        f'aria-hidden="true">{"".join(shapes)}</svg>'
     )
 
 
 def stray(estimate: Estimate) -> bool:
     """Whether a window of the history lies beyond a limit that raised no alarm."""
-    limit = _float(estimate.limit)
-    return estimate.standing != "alarm" and any(
-        _is_beyond(_float(p.value), limit, estimate.limit_side) for p in estimate.history
-    )
+    return estimate.standing != "alarm" and crossed(estimate) > 0
 
 
-def _told(estimate: Estimate) -> str:
-    """The chart in one sentence for whoever does not see it."""
-    seen = [p for p in estimate.history if number(p.value) is not None]
-    first, last = seen[0], seen[-1]
+def crossed(estimate: Estimate) -> int:
+    """In how many windows of the history the limit was crossed."""
+    limit = real(estimate.limit)
+    return sum(beyond(real(p.value), limit, estimate.limit_side) for p in estimate.history)
+
+
+def told(estimate: Estimate) -> str:
+    """The chart in words: latest value, trend, limit."""
     unit = estimate.unit
-    text = (
-        f"{estimate.title} over {len(estimate.history)} windows: "
-        f"{figure(first.value, unit)} in {first.window}, "
-        f"{figure(last.value, unit)} in {last.window}"
-    )
-    if number(estimate.limit) is not None:
-        text += f"; limit {figure(estimate.limit, unit)}"
-    return f"{text}. The table beside it holds every figure."
+    seen = [p for p in estimate.history if real(p.value) is not None]
+    if not seen:
+        return f"{estimate.title}: no closed window yet."
+    first, last = seen[0], seen[-1]
+    text = f"{estimate.title}: {figure(last.value, unit)} in the newest window"
+    text += f" (to {end(last.window)})"
+    if len(seen) > 1:
+        a, b = figure(first.value, unit), figure(last.value, unit)
+        way = "up from" if (real(last.value) or 0) > (real(first.value) or 0) else "down from"
+        text += f", {'as in' if a == b else way + ' ' + a + ' in'} the first of {len(seen)}"
+    if real(estimate.limit) is None:
+        return f"{text}. No limit was signed for it."
+    side = {"max": "at most", "min": "at least"}.get(estimate.limit_side, "at")
+    text += f". The signed limit is {side} {figure(estimate.limit, unit)}"
+    n = crossed(estimate)
+    return f"{text}: crossed in {plural(n, 'window') if n else 'no window'}."
+
+
+def start(window: str) -> str:
+    """The first day, or prediction, of a window."""
+    return window.split(" to ", 1)[0]
+
+
+def end(window: str) -> str:
+    """The last day, or prediction, of a window."""
+    return window.rsplit(" to ", 1)[-1]
 
 
 def _extent(
@@ -116,27 +148,14 @@ def _extent(
     core = [v for v in [*values, limit] if v is not None]
     low, high = min(core), max(core)
     room = 3 * (high - low) or abs(high) or 1.0
-    edges = [e for p in points for e in (_float(p.low), _float(p.high)) if e is not None]
+    edges = [e for p in points for e in (real(p.low), real(p.high)) if e is not None]
     if edges:
         low, high = min(low, max(min(edges), low - room)), max(high, min(max(edges), high + room))
     if limit is not None and limit == low and limit != 0:
         low -= (high - low) / 8  # room for the hatching on the far side of the limit
     if limit is not None and limit == high:
         high += (high - low) / 8
-    if low == high:
-        low, high = low - (abs(low) or 1.0) / 10, high + (abs(high) or 1.0) / 10
-    return low, high
-
-
-def _ticks(extent: tuple[float, float]) -> list[float]:
-    """Three to five round numbers around the extent."""
-    low, high = extent
-    raw = (high - low) / 3
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw)
-    start = math.floor(low / step + 1e-9)
-    stop = math.ceil(high / step - 1e-9)
-    return [float(f"{i * step:.12g}") for i in range(start, stop + 1)]
+    return widened(low, high)
 
 
 def _defs(ident: str) -> str:
@@ -146,13 +165,7 @@ def _defs(ident: str) -> str:
     )
 
 
-def _grid(scale: _Scale, ticks: Iterable[float]) -> list[str]:
-    return [
-        f'<line class="grid" x1="0" x2="100%" y1="{scale.y(t)}" y2="{scale.y(t)}"/>' for t in ticks
-    ]
-
-
-def _limit(scale: _Scale, limit: float | None, side: str, ident: str) -> list[str]:
+def _limit(scale: Scale, limit: float | None, side: str, ident: str) -> list[str]:
     if limit is None:
         return []
     y, top, floor = scale.y(limit), TOP, scale.height - FOOT
@@ -167,13 +180,13 @@ def _limit(scale: _Scale, limit: float | None, side: str, ident: str) -> list[st
 
 
 def _limit_label(
-    scale: _Scale, limit: float | None, estimate: Estimate, values: Sequence[float | None]
+    scale: Scale, limit: float | None, estimate: Estimate, values: Sequence[float | None]
 ) -> list[str]:
     """The limit in words, at that end and side of its line where the data stay farthest off."""
     if limit is None:
         return []
     y, quarter = scale.y(limit), max(1, len(values) // 4)
-    ends = (("99%", "end", values[-quarter:]), ("1%", "start", values[:quarter]))
+    sides = (("99%", "end", values[-quarter:]), ("1%", "start", values[:quarter]))
     places = [y - 5] * (y > TOP + LABEL) + [y + 14] * (y < scale.height - FOOT - LABEL)
 
     def room(place: float, part: Sequence[float | None]) -> float:
@@ -181,7 +194,7 @@ def _limit_label(
         return min((abs(scale.y(v) - middle) for v in part if v is not None), default=scale.height)
 
     place, (x, anchor, _) = max(
-        ((place, end) for place in places or [y - 5] for end in ends),
+        ((place, side) for place in places or [y - 5] for side in sides),
         key=lambda option: min(2 * LABEL, room(option[0], option[1][2])),
     )
     word = {"max": "at most", "min": "at least"}.get(estimate.limit_side, "limit")
@@ -189,104 +202,43 @@ def _limit_label(
     return [f'<text class="limit-label" x="{x}" y="{place:g}" text-anchor="{anchor}">{text}</text>']
 
 
-def _lines(scale: _Scale, points: Sequence[Point], values: Sequence[float | None]) -> str:
-    """Band and line, in per-mille across and pixels down, gaps where no figure was given."""
-    shapes = []
-    for run in _runs(values):
+def _lines(scale: Scale, points: Sequence[Point], values: Sequence[float | None]) -> str:
+    """Band and line, gaps where no figure was given; a lone point gets a whisker."""
+    shapes, single = [], []
+    for run in runs(values):
         line = " ".join(f"{scale.x(i) * 10:g},{scale.y(v)}" for i, v in run)
-        edges = [(i, _float(points[i].low), _float(points[i].high)) for i, _ in run]
-        if len(run) > 1 and all(a is not None and b is not None for _, a, b in edges):
-            upper = [f"{scale.x(i) * 10:g},{scale.y(b)}" for i, _, b in edges if b is not None]
-            lower = [f"{scale.x(i) * 10:g},{scale.y(a)}" for i, a, _ in edges if a is not None]
+        edges = [(i, real(points[i].low), real(points[i].high)) for i, _ in run]
+        full = [(i, a, b) for i, a, b in edges if a is not None and b is not None]
+        if len(run) > 1 and len(full) == len(run):
+            upper = [f"{scale.x(i) * 10:g},{scale.y(b)}" for i, _, b in full]
+            lower = [f"{scale.x(i) * 10:g},{scale.y(a)}" for i, a, _ in full]
             shapes.append(f'<polygon class="band" points="{" ".join(upper + lower[::-1])}"/>')
+        elif len(run) == 1:
+            single += [
+                f'<line class="whisker" x1="{scale.x(i)}%" x2="{scale.x(i)}%" '
+                f'y1="{scale.y(a)}" y2="{scale.y(b)}"/>'
+                for i, a, b in full
+            ]
         shapes.append(f'<polyline class="line" points="{line}"/>')
-    inner = (
-        f'<svg x="0" y="0" width="100%" height="{scale.height}" '
-        f'viewBox="0 0 1000 {scale.height}" preserveAspectRatio="none">{"".join(shapes)}</svg>'
-    )
-    single = [
-        f'<line class="whisker" x1="{scale.x(i)}%" x2="{scale.x(i)}%" '
-        f'y1="{scale.y(low)}" y2="{scale.y(high)}"/>'
-        for run in _runs(values)
-        if len(run) == 1
-        for i, _ in run
-        for low, high in [(_float(points[i].low), _float(points[i].high))]
-        if low is not None and high is not None
-    ]
-    return inner + "".join(single)
+    return stretched(shapes, scale.height) + "".join(single)
 
 
-def _dots(
-    scale: _Scale,
-    points: Sequence[Point],
-    values: Sequence[float | None],
-    beyond: Sequence[bool],
-    unit: str,
-) -> list[str]:
+def _dots(scale: Scale, values: Sequence[float | None], off: Sequence[bool]) -> list[str]:
+    """One shape a point, telling the script which line of the table is its own."""
     shapes = []
     for i, value in enumerate(values):
         if value is None:
             continue
         x, y = scale.x(i), scale.y(value)
-        told = escape(_point_text(points[i], unit, beyond=beyond[i]))
         plain = len(values) > DOTS_MAX and i != len(values) - 1
-        if beyond[i]:
-            shape = f'<rect class="off" x="-4" y="{y - 4:g}" width="8" height="8"/>'
+        if off[i]:
             shapes.append(
-                f'<svg class="pt" x="{x}%" y="0" overflow="visible" data-x="{x}%" '
-                f'data-told="{told}">{shape}</svg>'
+                f'<svg class="pt" x="{x}%" y="0" overflow="visible" data-x="{x}%" data-i="{i}">'
+                f'<rect class="off" x="-4" y="{y - 4:g}" width="8" height="8"/></svg>'
             )
         else:
-            radius = 0 if plain else 3.2
             shapes.append(
-                f'<circle class="pt dot" cx="{x}%" cy="{y}" r="{radius}" data-x="{x}%" '
-                f'data-told="{told}"/>'
+                f'<circle class="pt dot" cx="{x}%" cy="{y}" r="{0 if plain else 3.2}" '
+                f'data-x="{x}%" data-i="{i}"/>'
             )
     return shapes
-
-
-def _point_text(point: Point, unit: str, *, beyond: bool) -> str:
-    text = f"{point.window}: {figure(point.value, unit)}"
-    if number(point.low) is not None and number(point.high) is not None:
-        text += f" ({figure(point.low, unit)} to {figure(point.high, unit)})"
-    if number(point.n) is not None:
-        text += f", n = {count(point.n)}"
-    return f"{text}, beyond the limit" if beyond else text
-
-
-def _dates(points: Sequence[Point], height: int) -> list[str]:
-    first, last = escape(_start(points[0].window)), escape(_end(points[-1].window))
-    y = height - 7
-    shown = [f'<text class="date" x="0" y="{y}">{first}</text>']
-    if len(points) > 1:
-        shown.append(f'<text class="date" x="100%" y="{y}" text-anchor="end">{last}</text>')
-    return shown
-
-
-def _start(window: str) -> str:
-    return window.split(" to ", 1)[0]
-
-
-def _end(window: str) -> str:
-    return window.rsplit(" to ", 1)[-1]
-
-
-def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
-    runs: list[list[tuple[int, float]]] = [[]]
-    for i, value in enumerate(values):
-        if value is None:
-            runs.append([])
-        else:
-            runs[-1].append((i, value))
-    return [run for run in runs if run]
-
-
-def _is_beyond(value: float | None, limit: float | None, side: str) -> bool:
-    if value is None or limit is None:
-        return False
-    return value > limit if side == "max" else value < limit if side == "min" else False
-
-
-def _float(value: object) -> float | None:
-    found = number(value)
-    return None if found is None else float(found)

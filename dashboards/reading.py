@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 Body = dict[str, Any]
 Read = Callable[[str], Body]
+Act = Callable[[str, Body], Body]  # sends a body as the reader; raises ReadError
 
 
 class ReadError(Exception):

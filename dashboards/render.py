@@ -75,7 +75,7 @@ def static_file(name: str) -> Response | None:
     if name not in _digests():
         return None
     kind = TYPES[Path(name).suffix]
-    response = Response((STATIC / name).read_bytes(), content_type=f"{kind}; charset=utf-8")
+    response = Response(_files()[name].read_bytes(), content_type=f"{kind}; charset=utf-8")
     named = request.args.get("v") == _digests()[name]
     response.headers["Cache-Control"] = (
         f"public, max-age={YEAR_S}, immutable" if named else "no-cache"
@@ -84,11 +84,15 @@ def static_file(name: str) -> Response | None:
 
 
 @cache
+def _files() -> dict[str, Path]:
+    """Our own files and those of `vendor/`, by their names, which differ."""
+    return {file.name: file for file in sorted(STATIC.rglob("*")) if file.suffix in TYPES}
+
+
+@cache
 def _digests() -> dict[str, str]:
     return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-        for file in sorted(STATIC.iterdir())
-        if file.suffix in TYPES
+        name: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for name, file in _files().items()
     }
 
 

@@ -2,8 +2,9 @@
 
 |page|reads|
 |---|---|
-|`/`|`/v1/models`, both newest reports, `/v1/ledger`|
-|`/models/<name>`|`/v1/models/<name>`, both newest reports, `/v1/models/<name>/drift`|
+|`/`|`/v1/models`, both newest reports, `/v1/alarms`|
+|`/models/...`|`model_pages`|
+|`/alarms`, `/alarms/<n>`|`alarm_pages`|
 |`/ledger`, `/ledger/entries/<n>`|`/v1/ledger`, `/v1/ledger/entries`, `/v1/ledger/entries/<n>`|
 |`/predictions/<id>`|`/v1/predictions/<id>`|
 |`/docs`|`/openapi.json`|
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.exceptions import HTTPException
 
-from dashboards import correctness, drift, honesty, openapi
+from dashboards import alarm_pages, alarms, correctness, honesty, model_pages, openapi
 from dashboards.reading import Problem, ReadError, part, segment
 from dashboards.render import ASSETS, guard, page, render_error, static_file
 
@@ -27,25 +28,29 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Response as WerkzeugResponse
 
-    from dashboards.reading import Read
+    from dashboards.reading import Act, Read
 
 PAGE_ENTRIES = 50  # lines of the ledger on one page: two screens
 ROWS_SHOWN = 200  # rows of one request on its page; every row has a page of its own
 _ID = re.compile(r"[0-9]{1,15}(\.[0-9]{1,5})?")
 
 
-def blueprint(read: Read) -> Blueprint:
-    """Every page, rendered from what `read(path)` returns. `read` raises ReadError."""
+def blueprint(read: Read, act: Act | None = None) -> Blueprint:
+    """Every page, rendered from what `read(path)` returns; `act(path, body)` sends a form.
+
+    Both answer as the reader of the page and raise ReadError. Without `act` no page has a form.
+    """
     pages = Blueprint("dashboards", __name__)
     for rule, endpoint, view in (
         ("/", "overview", _overview),
-        ("/models/<name>", "model", _model),
         ("/ledger", "ledger", _ledger),
         ("/ledger/entries/<int:leaf>", "entry", _entry),
         ("/predictions/<prediction_id>", "prediction", _prediction),
         ("/docs", "docs", _docs),
     ):
         pages.add_url_rule(rule, endpoint, partial(view, read))
+    model_pages.add_pages(pages, read)
+    alarm_pages.add_pages(pages, read, act)
     pages.add_url_rule("/find", "find", partial(_find))
     pages.add_url_rule(f"{ASSETS}/<name>", "static", partial(_static))
     pages.register_error_handler(ReadError, _refused)
@@ -59,24 +64,7 @@ def _overview(read: Read) -> Response:
     return page(
         "overview.html",
         models=catalog["models"],
-        log=part(read, "/v1/ledger"),
-        **_reports(read),
-    )
-
-
-def _model(read: Read, name: str) -> Response:
-    path = f"/v1/models/{segment(name)}"
-    model = read(path)
-    digests = [model["aliases"][a] for a in sorted(model["aliases"], key=lambda a: a != "champion")]
-    digests += [v["model_digest"] for v in reversed(model["versions"])]
-    moved = part(read, f"{path}/drift")
-    return page(
-        "model.html",
-        model=model,
-        digests=digests,
-        drift_part=moved,
-        drift=drift.lay_out(moved.body or {}),
-        drift_columns=drift.COLUMNS,
+        alarm_list=alarms.listed(part(read, "/v1/alarms")),
         **_reports(read),
     )
 

@@ -7,8 +7,10 @@ laid out by the page can be walked to the root by a test.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,13 @@ def body(leaf: int) -> dict[str, Any]:
 
 
 def house() -> dict[str, Any]:
-    """Every answer by path."""
+    """Every answer by path; a copy, to be changed at will."""
+    found: dict[str, Any] = pickle.loads(_house())
+    return found
+
+
+@functools.cache
+def _house() -> bytes:
     found: dict[str, Any] = {
         "/v1/models": {"models": [catalog_line(name) for name in NAMES]},
         "/v1/ledger": ledger(),
@@ -119,6 +127,14 @@ def house() -> dict[str, Any]:
         "/v1/predictions/40.1": prediction(40, rows=3, row=1),
         "/v1/predictions/64.0": prediction(64, rows=1),
         "/openapi.json": stored("openapi"),
+        "/v1/me": {"actor_id": "risk:okafor", "scopes": ["risk"]},
+        "/v1/alarms": {
+            "alarms": [alarm(172), alarm(160, "closed"), job_alarm()],
+            "counts": {"open": 2, "acknowledged": 0, "closed": 1},
+        },
+        "/v1/alarms/172": one_alarm(alarm(172)),
+        "/v1/alarms/160": one_alarm(alarm(160, "closed")),
+        "/v1/alarms/158": one_alarm(job_alarm()),
     }
     for leaf in range(SIZE):
         found[f"/v1/ledger/entries/{leaf}"] = {
@@ -131,7 +147,7 @@ def house() -> dict[str, Any]:
     for name in NAMES:
         found[f"/v1/models/{name}"] = model(name)
         found[f"/v1/models/{name}/drift"] = drift()
-    return found
+    return pickle.dumps(found)
 
 
 def catalog_line(name: str) -> dict[str, Any]:
@@ -287,6 +303,89 @@ def drift() -> dict[str, Any]:
                 ],
             }
         ]
+    }
+
+
+def alarm(leaf: int, state: str = "open") -> dict[str, Any]:
+    said = {"leaf_index": leaf + 1, "by": "risk:okafor", "at": at(leaf + 1), "comment": "seen"}
+    return {
+        "leaf_index": leaf,
+        "raised_at": at(leaf),
+        "state": state,
+        "severity": "red",
+        "cause": "limit",
+        "about": digest("value-at-risk"),
+        "model": {"name": "value-at-risk", "model_digest": digest("value-at-risk")},
+        "policy_leaf": 20,
+        "metric": "exceedances_990_250d",
+        "detector": "threshold",
+        "guarantee": "none: a threshold looked at repeatedly is crossed by chance in the end",
+        "detail": "value-at-risk: exceedances_990_250d above the limit 9: first crossed at "
+        "prediction 61.0 with 10; now 31",
+        "evidence": {
+            "since": "2007-02-27T00:00:00.000Z",
+            "first_outcome_leaf": 26,
+            "last_outcome_leaf": 167,
+            "count": 250,
+            "digest": digest("evidence"),
+        },
+        "acknowledged": None if state == "open" else said,
+        "closed": said if state == "closed" else None,
+        "halted": None,
+    }
+
+
+def job_alarm() -> dict[str, Any]:
+    blank = ("policy_leaf", "metric", "detector", "guarantee", "acknowledged", "closed", "halted")
+    return {
+        **dict.fromkeys(blank),
+        "leaf_index": 158,
+        "raised_at": at(158),
+        "state": "open",
+        "severity": "amber",
+        "cause": "job_failed",
+        "about": "job:drift",
+        "model": None,
+        "detail": "the drift measurement ran past its time limit of 120 s",
+        "evidence": {
+            "since": None,
+            "first_outcome_leaf": None,
+            "last_outcome_leaf": None,
+            "count": 0,
+            "digest": None,
+        },
+    }
+
+
+def one_alarm(found: dict[str, Any]) -> dict[str, Any]:
+    leaf, limited = found["leaf_index"], found["cause"] == "limit"
+    history = [
+        {
+            "leaf_index": leaf,
+            "type": "alarm.delivered",
+            "event_time": at(leaf),
+            "actor_id": "house:scheduler",
+            "channel": "mail",
+            "attempts": 2,
+            "result": "delivered",
+        }
+    ]
+    if found["closed"]:
+        act = {"event_time": at(leaf), "actor_id": "risk:okafor", "comment": "feed was late"}
+        history += [
+            {"leaf_index": leaf + 1, "type": "alarm.acknowledged", **act},
+            {"leaf_index": leaf + 2, "type": "alarm.closed", **act},
+        ]
+    estimate = stored("correctness")["report"]["evaluated_models"][1]["estimates"][0]
+    shown = {k: v for k, v in estimate.items() if k != "history"}
+    return {
+        "alarm": found,
+        "history": history,
+        "policy": {"leaf_index": 20, "limit": "9", "side": "max", "on_alarm": "blocked"}
+        if limited
+        else None,
+        "evidence": {"estimate": shown, "window": {}} if limited else None,
+        "receipt": receipt(leaf),
     }
 
 

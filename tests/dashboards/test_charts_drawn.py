@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import bars, charts
+from dashboards import bars, charts, figures
 from dashboards.correctness import read_report
 
 NUMBERS = re.compile(r'(?:[xy][12]?|cx|cy|height|width)="(-?[0-9.e+-]+)%?"')
@@ -36,29 +36,65 @@ def estimate(sample):
     return make
 
 
-@pytest.mark.parametrize("path", ["/", "/models/value-at-risk", "/models/credit-default"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/models/value-at-risk",
+        "/models/value-at-risk/backtest",
+        "/models/credit-default/performance",
+    ],
+)
 def test_every_chart_has_its_table_with_every_point(site, path):
     source = site.page(path).source
-    figures = re.findall(r'<figure class="history">.*?</figure>', source, re.DOTALL)
-    assert len(figures) == source.count('class="plot"')
-    assert figures
-    for figure in figures:
+    found = re.findall(r'<figure class="figure.*?</figure>', source, re.DOTALL)
+    assert len(found) == source.count('class="plot"')
+    assert found
+    for figure in found:
         assert figure.count("<table>") == 1
-        told = re.findall(r'data-told="([^":]*): ', figure)
-        assert told
-        assert figure.count('<th scope="row">') == len(told)
+        places = set(re.findall(r'data-x="[0-9.]+%" data-i="([0-9]+)"', figure))
+        assert places
+        assert places == set(re.findall(r'<tr data-i="([0-9]+)"', figure))
+        assert re.search(r'<figcaption class="told">[^<]+</figcaption>', figure)
+        assert ".csv" in figure
+        assert "?report=171#" in figure
 
 
 def test_chart_tells_its_trend_and_limit_in_words(estimate):
-    drawn = charts.history(estimate(["1", "12"], limit="9"), ident="c")
-    assert "1 in w0, 12 in w1; limit 9" in drawn
+    said = charts.told(estimate(["1", "12"], limit="9"))
+    assert "12 days of" not in said
+    assert said.endswith(
+        "12 in the newest window (to w1), up from 1 in the first of 2. "
+        "The signed limit is at most 9: crossed in 1 window."
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "limit", "end"),
+    [
+        (["2", "1"], None, "down from 2 in the first of 2. No limit was signed for it."),
+        (
+            ["2", "2"],
+            "3",
+            "as in the first of 2. The signed limit is at most 3: crossed in no window.",
+        ),
+        (["2"], None, "2 in the newest window (to w0). No limit was signed for it."),
+        ([None], None, "no closed window yet."),
+    ],
+)
+def test_caption_says_trend_latest_and_limit(estimate, values, limit, end):
+    assert charts.told(estimate(values, limit=limit)).endswith(end)
+
+
+def test_table_marks_what_lies_beyond_the_limit(estimate):
+    figure = figures.of_estimate(estimate(["1", "12"], limit="9"), "c")
+    assert [row[-1] for row in figure.rows] == ["", "beyond"]
+    assert "mark" not in [c.role for c in figures.of_estimate(estimate(["1"]), "c").columns]
 
 
 def test_point_beyond_the_limit_has_another_shape(estimate):
     drawn = charts.history(estimate(["1", "12"], limit="9"), ident="c")
     assert drawn.count('class="off"') == 1
     assert drawn.count('class="pt dot"') == 1
-    assert "w1: 12, n = 250, beyond the limit" in drawn
 
 
 @pytest.mark.parametrize(("side", "values"), [("max", ["9"]), ("min", ["9"])])
@@ -185,6 +221,6 @@ def test_limit_is_named_where_no_point_lies(estimate, values):
 def test_window_beyond_a_limit_without_alarm_is_explained(site):
     model = site.house.answers["/v1/reports/correctness"]["report"]["evaluated_models"][0]
     told = "beyond the limit without an alarm"
-    assert told not in site.page("/models/credit-default").words
+    assert told not in site.page("/models/credit-default/performance").words
     model["estimates"][0]["history"][0]["value"] = "0.6986"
-    assert told in site.page("/models/credit-default").words
+    assert told in site.page("/models/credit-default/performance").words

@@ -31,7 +31,7 @@ def test_overview_prints_what_each_report_does_not_say(site):
 def test_honest_and_wrong_stand_side_by_side_for_one_model(site):
     words = site.page("/").words
     start = words.index("Models credit-default")
-    model = words[words.index("value-at-risk", start + 40) :][:200]
+    model = words[words.index("value-at-risk Value at risk", start + 40) :][:200]
     assert "Honestly Verified Correctly Alarm" in model
 
 
@@ -84,21 +84,21 @@ def test_no_models_yet_shows_what_to_run(site):
 
 
 def test_model_page_marks_drift_as_a_leading_indicator(site):
-    page = site.page("/models/value-at-risk")
+    page = site.page("/models/value-at-risk/drift")
     assert "Leading indicator, not accuracy" in page.words
     assert "66.7% of columns moved" in page.words
     assert "carry not measured" in page.words
 
 
 def test_model_page_links_every_lifecycle_entry(site):
-    page = site.page("/models/value-at-risk")
+    page = site.page("/models/value-at-risk/versions")
     for leaf in (7, 8, 9):
         assert page.all("a", href=f"/ledger/entries/{leaf}")
     assert "Model promoted to champion" in page.words
 
 
 def test_model_page_shows_limit_terms_and_zone_scale(site):
-    page = site.page("/models/value-at-risk")
+    page = site.page("/models/value-at-risk/backtest")
     assert "Guarantee none: a threshold looked at repeatedly" in page.words
     assert page.all("svg", cls="light")
     assert page.all("rect", cls="here")
@@ -109,7 +109,7 @@ def test_model_without_any_report_still_has_a_page(site):
         site.house.answers[path] = refused(404, "nothing was measured")
     words = site.page("/models/trade-signal").words
     assert "Not evaluated" in words
-    assert "Nothing was measured" in words
+    assert "Nothing was measured" in site.page("/models/trade-signal/drift").words
 
 
 def test_ledger_pages_walk_from_newest_to_oldest(site):
