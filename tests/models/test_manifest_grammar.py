@@ -61,7 +61,8 @@ def drop(path):
 
 # name: (change, the field that the refusal names)
 EVIL = {
-    "another-schema": (put("schema", "assay/model-manifest/v2"), "schema"),
+    "another-schema": (put("schema", "assay/model-manifest/v3"), "schema"),
+    "second-schema-without-its-keys": (put("schema", "assay/model-manifest/v2"), "card_digest"),
     "missing-key": (drop("owner"), "owner"),
     "unknown-key": (put("comment", "hello"), "comment"),
     "unknown-key-inside": (put("decision/override", "approve"), "decision.override"),
