@@ -35,8 +35,20 @@ class Settings(BaseSettings):
     threads: int = Field(default=16, ge=1, le=256, description="request threads per process")
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="larger bodies: 413")
     max_rows: int = Field(default=1000, ge=1, le=10_000, description="rows in one request")
+    max_batch_rows: int = Field(
+        default=65_536, ge=1, le=100_000, description="rows in one request to predictions:batch"
+    )
+    max_batch_bytes: int = Field(
+        default=32 * 2**20, ge=1024, description="a larger body of predictions:batch: 413"
+    )
     seal_hour_utc: int = Field(default=0, ge=0, le=23, description="hour of the daily seal")
     evaluate_every_minutes: int = Field(default=60, ge=1, description="between two evaluations")
+    alert_channels: Path | None = Field(
+        default=None, description="TOML file, mode 0600: where alarms are told"
+    )
+    public_url: str = Field(
+        default="", description="address of the pages as readers reach them, for links in messages"
+    )
     witness_policy: Path | None = Field(
         default=None, description="C2SP tlog-policy file: the witnesses to ask, and the quorum"
     )

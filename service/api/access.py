@@ -60,6 +60,12 @@ def public(view: F) -> F:
     return view
 
 
+def streams(view: F) -> F:
+    """Leave the body to the route, which reads it in pieces and under limits of its own."""
+    view.__assay_streams__ = True  # type: ignore[attr-defined]
+    return view
+
+
 class StrictJSON(DefaultJSONProvider):
     """JSON that means one thing: no duplicate names, no NaN or Infinity."""
 
@@ -106,7 +112,7 @@ def install(app: Flask) -> None:
                 raise refuse_scope(g.identity, scopes)
         if request.path.startswith(API):
             _check_query()
-            if request.method == "POST":
+            if request.method == "POST" and not getattr(view, "__assay_streams__", False):
                 _check_body()
 
     @app.after_request

@@ -79,6 +79,23 @@ class PredictionAnswer(BaseModel):
     )
 
 
+class BatchAnswered(BaseModel):
+    """A recorded batch: its rows by column, and one receipt for all of them."""
+
+    prediction_id: str
+    leaf_index: int
+    event_time: str
+    as_of: str | None
+    model: dict[str, str]
+    verification_mode: str
+    row_count: int
+    rows_root: str = Field(description="RFC 9162 root over the rows' leaves, hex")
+    receipt: Receipt
+    rows: dict[str, list[Any]] = Field(
+        description="decision, each output, and salt in hex: a list each, in the order of rows"
+    )
+
+
 class OutcomesAnswer(BaseModel):
     """The recorded outcomes."""
 
