@@ -41,6 +41,7 @@ ENTRY_TYPES: Final = {
     "key.rotated": "Key replaced",
     "key.revoked": "Key revoked",
     "model.published": "Model published",
+    "model.validated": "Model validated",
     "model.approved": "Model approved",
     "model.promoted": "Model promoted",
     "model.withdrawn": "Model withdrawn",

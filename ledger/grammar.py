@@ -104,6 +104,7 @@ def decode_base64(value: str) -> bytes | None:
     return decoded if base64.b64encode(decoded).decode() == value else None
 
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 
@@ -111,6 +112,18 @@ def time_utc(value: object) -> str | None:
     """Check for `2026-11-25T03:20:00.123Z`, a real instant."""
     expected = "expected a UTC time such as 2026-11-25T03:20:00.123Z"
     if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return expected
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return expected
+    return None
+
+
+def day(value: object) -> str | None:
+    """Check for `2026-11-25`, a real day."""
+    expected = "expected a day such as 2026-11-25"
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
         return expected
     try:
         datetime.fromisoformat(value)
@@ -185,6 +198,14 @@ DATA: Final[Mapping[str, Fields]] = {
         "name": NAME,
         "version": NAME,
         "provenance_digest": DIGEST,
+    },
+    # A validator's conclusion, the tier it put the model in, and the day it wants to look again.
+    "model.validated": {
+        **_DECISION,
+        "conclusion": one_of("satisfactory", "conditions", "unsatisfactory"),
+        "materiality": one_of("high", "medium", "low"),
+        "next_review": day,
+        "report_digest": or_null(DIGEST),
     },
     "model.approved": _DECISION,
     "model.promoted": {**_DECISION, "alias": NAME},
@@ -274,6 +295,7 @@ SIGNER_ROLES: Final[Mapping[str, Role | None]] = {
     "key.rotated": None,
     "key.revoked": Role.OPERATOR,
     "model.published": Role.PUBLISHER,
+    "model.validated": Role.APPROVER,
     "model.approved": Role.APPROVER,
     "model.promoted": Role.APPROVER,
     "model.withdrawn": Role.APPROVER,

@@ -86,6 +86,13 @@ EXAMPLES = {
         "version": "1",
         "provenance_digest": DIGEST,
     },
+    "model.validated": {
+        **NAMED,
+        "conclusion": "conditions",
+        "materiality": "high",
+        "next_review": "2027-11-25",
+        "report_digest": None,
+    },
     "model.approved": NAMED,
     "model.promoted": {**NAMED, "alias": "champion"},
     "model.withdrawn": NAMED,
