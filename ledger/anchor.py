@@ -30,23 +30,26 @@ from ledger.errors import (
     AnchorRefused,
     CanonicalError,
     LedgerUnavailable,
+    NoteError,
     NotFound,
     RecordError,
     RolledBack,
 )
 from ledger.grammar import LEAF, check_fields, one_of, text
-from ledger.note import VerifierKey, open_checkpoint, parse_checkpoint, split_note
+from ledger.note import VerifierKey, open_note, parse_checkpoint, split_note
 from ledger.reading import read_checkpoint, tile_reader
 from ledger.slots import RECORD_MAX, SlotFile
 from ledger.tiles import root_from_tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
     from ledger.grammar import Fields
     from ledger.merkle import Frontier
+    from ledger.note import Checkpoint
     from ledger.slots import Kept
 
 SCHEMA: Final = "assay/anchor/v1"
@@ -82,9 +85,10 @@ class Anchor:
     Who calls `check` and `advance` is alone in its process, as the leader of a commit is.
     """
 
-    def __init__(self, path: Path, vkey: str) -> None:
+    def __init__(self, path: Path, keys: str | Callable[[], Sequence[VerifierKey]]) -> None:
+        """`keys`: what the log's checkpoints may be signed with now; or its one verifier key."""
         self.path = path
-        self._key = VerifierKey.parse(vkey)
+        self._keys = keys
         self._file = SlotFile(path)
         self._read: tuple[bytes, Anchored] | None = None  # what was parsed last, and from what
         self._checked = ""  # the note that `check` saw: the database begins with its tree
@@ -109,7 +113,7 @@ class Anchor:
 
     def create(self, note: str, *, reason: str) -> Anchored:
         """Make the anchor, at a checkpoint. Raises AnchorRefused when there is one already."""
-        checkpoint = open_checkpoint(note, self._key)
+        checkpoint = self._opened(note)
         made = Anchored(checkpoint.size, checkpoint.root, note, checkpoint.size, reason)
         try:
             with self._file.held():
@@ -171,7 +175,7 @@ class Anchor:
                 note = read_checkpoint(connection, now.size)
             except NotFound as error:
                 raise _rolled_back(now, now.size, b"") from error
-        root = open_checkpoint(note, self._key).root
+        root = self._opened(note).root
         if root != now.root:
             raise _rolled_back(now, now.size, root)
 
@@ -184,6 +188,14 @@ class Anchor:
             self._file.write(data, after)
         self._read = data, anchored
 
+    def _opened(self, note: str) -> Checkpoint:
+        """A checkpoint signed by one of the log's keys; of which time is not judged here."""
+        keys = [VerifierKey.parse(self._keys)] if isinstance(self._keys, str) else self._keys()
+        checkpoint = parse_checkpoint(open_note(note, keys))
+        if checkpoint.origin != keys[0].name:
+            raise NoteError(f"origin is {checkpoint.origin}, the key is of {keys[0].name}")
+        return checkpoint
+
     def _parsed(self, data: bytes) -> Anchored:
         try:
             value = parse_canonical(data)
@@ -192,7 +204,7 @@ class Anchor:
             check_fields(value, _FIELDS, "anchor")
         except (CanonicalError, RecordError) as error:
             raise AnchorRefused(str(self.path), str(error)) from error
-        checkpoint = open_checkpoint(value["note"], self._key)
+        checkpoint = self._opened(value["note"])
         if (checkpoint.size, checkpoint.root.hex()) != (value["size"], value["root"]):
             raise AnchorRefused(str(self.path), "size and root are not those of its note")
         created = value["created"]

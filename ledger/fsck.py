@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from ledger.log import Ledger
+    from ledger.note import KeyHistory
     from ledger.vault import Vault
 
 PAGE: Final = 1024  # entries read at a time
@@ -62,7 +63,7 @@ def fsck(
     with engine.connect() as connection:
         checks = _Stored(connection)
         checks.entries()
-        checks.head(ledger.vkey)
+        checks.head(ledger.keys())
         checks.tiles()
         checks.orphans()
         found += checks.found
@@ -118,7 +119,7 @@ class _Stored:
                     told = f"{column} {getattr(row, column)}"
                     self._say("column", expected, f"{column} {body[column]}", told)
 
-    def head(self, vkey: str) -> None:
+    def head(self, keys: KeyHistory) -> None:
         """Head, newest checkpoint and numbers against what the entries say."""
         head = self._one("SELECT size, frontier FROM ledger_head WHERE id = 0")
         size, nodes = (0, b"") if head is None else (head.size, bytes(head.frontier))
@@ -127,7 +128,7 @@ class _Stored:
             self._say("head", None, wanted, f"{size} entries, another frontier", "ledger_head")
         note = self._one("SELECT note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1")
         try:
-            root = open_checkpoint(note.note, vkey).root if note else b""
+            root = open_checkpoint(note.note, keys).root if note else b""
         except LedgerError as error:
             self._say("head", None, "a checkpoint signed by the log", str(error), "the newest")
         else:

@@ -16,12 +16,10 @@ from ledger.note import open_checkpoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ledger.note import VerifierKey
+    from ledger.note import Trusted
 
 
-def verify_one_history(
-    one: str, other: str, vkey: str | VerifierKey, path: Sequence[bytes] = ()
-) -> None:
+def verify_one_history(one: str, other: str, vkey: Trusted, path: Sequence[bytes] = ()) -> None:
     """Check that two checkpoints, as signed notes, show one growing tree.
 
     `path` is the consistency proof between their sizes, empty for equal ones. Raises NoteError;

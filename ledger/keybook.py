@@ -5,6 +5,10 @@ introduces one in another's place, signed by that other one. `key.revoked` ends 
 operator. A key may sign from the entry after its introduction up to the entry that ends it, that
 one included. Leaves decide, never times, so that a key ended long ago still checks what it signed.
 
+The log's own keys sign checkpoints and no entry but `key.rotated` (`log_keys.py`). The first may be
+introduced at any leaf and has signed from size 0; each other one replaces the one before, which
+goes on beside it until it is revoked: the overlap. There is one successor at a time.
+
 Used by the check of a whole log, and by a house before it records such an entry: one set of rules.
 """
 
@@ -60,6 +64,8 @@ class KeyBook:
     def end(self, leaf: int, body: Mapping[str, Any]) -> None:
         """After an entry that ends a key was checked, its signature too: that was its last leaf."""
         ended = ended_by(body)
+        if body["type"] == ROTATED and self.keys[ended].role is Role.LOG:
+            return  # it goes on beside its successor
         self.keys[ended] = replace(self.keys[ended], until=leaf)
 
     def misfit(self, leaf: int, body: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -90,6 +96,9 @@ class KeyBook:
             raise KeyRefused(named, f"the public key's id is {key.key_id}")
         if named in self.keys:
             raise KeyRefused(named, f"was introduced at leaf {self.keys[named].leaf}")
+        replaced = [data["replaces"]] if body["type"] == ROTATED else []
+        if role is Role.LOG and [key.key_id for key in self.live(Role.LOG)] != replaced:
+            raise KeyRefused(named, "a log key replaces the only one in use, or is the log's first")
         if leaf == 0 and (role is not Role.OPERATOR or body["producer"] != named):
             raise KeyRefused(named, "the log begins with the operator's own key")
         self.keys[named] = KnownKey(named, public, role, data["holder"], leaf)
@@ -106,8 +115,8 @@ class KeyBook:
 
     def _check_revoked(self, leaf: int, named: str) -> None:
         key = self._going_on(leaf, named)
-        if self.live(Role.OPERATOR) == [key]:
-            raise KeyRefused(named, "is the last key of an operator; add another before")
+        if key.role in {Role.OPERATOR, Role.LOG} and self.live(key.role) == [key]:
+            raise KeyRefused(named, f"is the last key of role {key.role}; put another there before")
 
 
 def ended_by(body: Mapping[str, Any]) -> str:

@@ -17,14 +17,16 @@ from ledger.beside import check_beside
 from ledger.commit import GroupCommit
 from ledger.dialect import run
 from ledger.encoding import encode_checked
-from ledger.errors import LedgerInconsistent, NotFound
+from ledger.errors import LedgerInconsistent, NoteError, NotFound
+from ledger.log_signing import LogSigner, log_key_entries
 from ledger.merkle import Frontier
-from ledger.note import Checkpoint, NoteSigner, VerifierKey, sign_checkpoint
+from ledger.note import Checkpoint, NoteSigner, sign_checkpoint
 from ledger.reading import (
     SignedHead,
     StoredEntry,
     check_right_edge,
     entries_query,
+    first_receipt,
     read_checkpoint,
     read_entry,
     read_head,
@@ -47,10 +49,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
+    from ledger.anchor import Anchored
     from ledger.condition import Unless
     from ledger.keys import SigningKey
+    from ledger.note import KeyHistory
     from ledger.receipt import Receipt
     from ledger.record import Draft
 
@@ -64,13 +68,12 @@ class Ledger:
     """One log in one database. May be shared by threads; open it after a fork, not before."""
 
     def __init__(
-        self, engine: Engine, signer: NoteSigner, data_dir: Path, anchor: Anchor | None = None
+        self, engine: Engine, signer: LogSigner, data_dir: Path, anchor: Anchor | None = None
     ) -> None:
         self._engine = engine
         self._anchor = anchor
         self._signer = signer
         self.origin = signer.name
-        self.vkey = signer.vkey
         self._commit = GroupCommit(Writer(engine, signer, data_dir / LOCK_FILE, anchor).write)
 
     @classmethod
@@ -82,14 +85,20 @@ class Ledger:
         log_key: SigningKey,
         data_dir: Path,
         anchor: Path | None = None,
+        first_note: str = "",
     ) -> Ledger:
-        """A new, empty log in a database that has the schema and no log yet, with its anchor."""
-        signer = NoteSigner(origin, log_key)
-        made = Anchor(anchor, signer.vkey) if anchor else None
+        """A new, empty log in a database that has the schema and no log yet, with its anchor.
+
+        `first_note`: the checkpoint of size 0 as it was signed before, of a log to be recovered.
+        """
+        signer = LogSigner(origin, [log_key])
+        made = Anchor(anchor, lambda: signer.keys) if anchor else None
         if made is not None:
             made.refuse_existing()
         empty = Frontier()
-        note = sign_checkpoint(Checkpoint(origin, 0, empty.root()), signer)
+        note = first_note or sign_checkpoint(
+            Checkpoint(origin, 0, empty.root()), NoteSigner(origin, log_key)
+        )
         with writer(engine).begin() as connection:
             if run(connection, "SELECT count(*) FROM ledger_head").scalar():
                 raise LedgerInconsistent("the database holds a log already")
@@ -112,16 +121,19 @@ class Ledger:
         log_key: SigningKey,
         data_dir: Path,
         anchor: Path | None = None,
+        more_log_keys: Sequence[SigningKey] = (),
     ) -> Ledger:
         """The log of a database, and its anchor's file if it has one. Nothing is created.
 
+        `more_log_keys`: what is held beside `log_key` while one of them replaces the other.
         Refuses a database without a log, another origin or key, a head that is not the signed one,
         tiles or newest entries that do not lead to it, and a log that does not begin with what is
         anchored. Moves an anchor that a crash left behind.
         """
         check_exists(engine)
-        signer = NoteSigner(origin, log_key)
-        ledger = cls(engine, signer, data_dir, Anchor(anchor, signer.vkey) if anchor else None)
+        signer = LogSigner(origin, [log_key, *more_log_keys])
+        made = Anchor(anchor, lambda: signer.keys) if anchor else None
+        ledger = cls(engine, signer, data_dir, made)
         # Before the database is: an honest one cannot be behind what was anchored by then.
         anchored = ledger._anchor.read() if ledger._anchor is not None else None
         with engine.connect() as connection:
@@ -129,13 +141,24 @@ class Ledger:
             found = run(connection, "SELECT origin FROM ledger_head").scalar()
             if found != origin:
                 raise LedgerInconsistent("origin of the log", expected=origin, got=found)
-            SignedHead(VerifierKey.parse(ledger.vkey)).check(connection, frontier)
+            ledger._check_head(connection, frontier, anchored)
             check_right_edge(connection, frontier)
             if ledger._anchor is not None:
                 ledger._anchor.check(connection, frontier, anchored)
         if anchored is not None and anchored.size < frontier.size:
             ledger._catch_up()
         return ledger
+
+    def _check_head(
+        self, connection: Connection, frontier: Frontier, anchored: Anchored | None
+    ) -> None:
+        try:
+            SignedHead(self._signer.history).check(connection, frontier)
+        except NoteError:
+            # A backup from before a change of keys is signed by none that is in use now.
+            if self._anchor is not None:
+                self._anchor.check(connection, frontier, anchored)
+            raise
 
     # --- append ---
 
@@ -202,6 +225,26 @@ class Ledger:
         self._commit.submit([], 0)
 
     # --- read ---
+
+    @property
+    def vkey(self) -> str:
+        """The log's newest verifier key."""
+        return self._signer.vkey
+
+    def keys(self) -> KeyHistory:
+        """Every key the log has signed checkpoints with."""
+        with self._engine.connect() as connection:
+            return self._signer.history(connection)
+
+    def hold_log_key(self, key: SigningKey) -> None:
+        """Hold a key that is to replace the one in use: it signs once an entry says so."""
+        self._signer.hold(key)
+
+    def key_changes(self) -> list[Receipt]:
+        """Each entry about the log's own keys, under the first checkpoint after it."""
+        with self._engine.connect() as connection:
+            leaves = [leaf for leaf, _ in log_key_entries(connection)]
+            return [first_receipt(connection, leaf) for leaf in leaves]
 
     @property
     def size(self) -> int:

@@ -158,22 +158,81 @@ def parse_checkpoint(text: str) -> Checkpoint:
     return Checkpoint(origin, int(size), decoded)
 
 
-def sign_checkpoint(checkpoint: Checkpoint, signer: NoteSigner) -> str:
-    """The signed note of a checkpoint; the origin is the signer's name."""
-    if checkpoint.origin != signer.name:
-        raise NoteError(f"{signer.name} cannot sign for {checkpoint.origin}")
-    return sign_note(checkpoint.to_text(), [signer])
+def sign_checkpoint(checkpoint: Checkpoint, *signers: NoteSigner) -> str:
+    """The signed note of a checkpoint; the origin is the signers' name."""
+    for signer in signers:
+        if checkpoint.origin != signer.name:
+            raise NoteError(f"{signer.name} cannot sign for {checkpoint.origin}")
+    return sign_note(checkpoint.to_text(), signers)
 
 
-def open_checkpoint(note: str, vkey: str | VerifierKey) -> Checkpoint:
-    """The checkpoint in a note signed by the log whose verifier key is `vkey`.
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """A key of a log, and the tree sizes whose checkpoints it signs: `since` to `until`."""
 
-    Raises NoteError, also for another log's origin; KeyRefused when `vkey` cannot be used.
+    key: VerifierKey
+    since: int = 0
+    until: int | None = None
+
+    def signs(self, size: int) -> bool:
+        """Whether checkpoints of that size are to carry its signature."""
+        return self.since <= size and (self.until is None or size <= self.until)
+
+    def __str__(self) -> str:
+        span = f"{self.since} on" if self.until is None else f"{self.since} to {self.until}"
+        return f"{self.key}, which signs sizes from {span}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHistory:
+    """Every key that a log has signed checkpoints with, oldest first (`log_keys.py`)."""
+
+    keys: tuple[LogKey, ...]
+
+    @classmethod
+    def of(cls, key: Trusted) -> KeyHistory:
+        """The history of a log that has had one key, as far as one knows. Raises KeyRefused."""
+        if isinstance(key, KeyHistory):
+            return key
+        return cls((LogKey(VerifierKey.parse(key) if isinstance(key, str) else key),))
+
+    @property
+    def name(self) -> str:
+        """The log's name, which stays."""
+        return self.newest.name
+
+    @property
+    def newest(self) -> VerifierKey:
+        """The key that came last."""
+        return self.keys[-1].key
+
+    def __str__(self) -> str:
+        return ", ".join(str(key) for key in self.keys) if self.keys[1:] else str(self.newest)
+
+
+# What a reader trusts a log by: a verifier key as text or read, or all keys that it has had.
+Trusted = str | VerifierKey | KeyHistory
+
+
+def open_checkpoint(note: str, trusted: Trusted) -> Checkpoint:
+    """The checkpoint in a note that is signed by every key the log is to sign its size with.
+
+    A signature by a key of the log that had ended, or was to come, refuses it. Raises NoteError,
+    also for another log's origin; KeyRefused when a key cannot be used.
     """
-    key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
-    checkpoint = parse_checkpoint(open_note(note, [key]))
-    if checkpoint.origin != key.name:
-        raise NoteError(f"origin is {checkpoint.origin}, the key is of {key.name}")
+    history = KeyHistory.of(trusted)
+    text, signatures = split_note(note)
+    checkpoint = parse_checkpoint(text)
+    if checkpoint.origin != history.name:
+        raise NoteError(f"origin is {checkpoint.origin}, the key is of {history.name}")
+    signed = {(name, hashed) for name, hashed, _ in signatures}
+    for held in history.keys:
+        if held.signs(checkpoint.size):
+            open_note(note, [held.key])
+        elif (held.key.name, held.key.hash) in signed:
+            raise NoteError(f"size {checkpoint.size} is signed by {held}")
+    if not any(held.signs(checkpoint.size) for held in history.keys):
+        raise NoteError(f"no key of the log signs size {checkpoint.size}: {history}")
     return checkpoint
 
 

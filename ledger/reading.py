@@ -13,9 +13,11 @@ from ledger.receipt import Receipt
 from ledger.tiles import TILE_WIDTH, inclusion_from_tiles, root_from_tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
-    from ledger.note import Checkpoint, VerifierKey
+    from ledger.note import Checkpoint, Trusted
     from ledger.tiles import ReadTile
 
 
@@ -55,8 +57,8 @@ def read_head(connection: Connection, *, lock: bool = False) -> Frontier:
 class SignedHead:
     """Holds a head against the checkpoint that was signed over it."""
 
-    def __init__(self, key: VerifierKey) -> None:
-        self._key = key
+    def __init__(self, keys: Callable[[Connection], Trusted]) -> None:
+        self._keys = keys
         self.note = ""  # the last note whose signature was checked: its text decides, so it keeps
         self._opened: Checkpoint | None = None
 
@@ -71,7 +73,7 @@ class SignedHead:
         except NotFound as error:
             raise LedgerInconsistent(f"head of size {frontier.size} is not signed") from error
         if self._opened is None or note != self.note:
-            self.note, self._opened = note, open_checkpoint(note, self._key)
+            self.note, self._opened = note, open_checkpoint(note, self._keys(connection))
         signed, got = self._opened, frontier.root()
         if (signed.size, signed.root) != (frontier.size, got):
             raise LedgerInconsistent(

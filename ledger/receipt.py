@@ -14,15 +14,18 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ledger.canonical import parse_canonical
 from ledger.errors import ReceiptError, RecordError
 from ledger.grammar import HEX64, LEAF, check_fields, list_of, one_of, text
+from ledger.log_keys import follow, parse_lines
 from ledger.merkle import leaf_hash, verify_inclusion
-from ledger.note import NOTE_MAX, VerifierKey, open_checkpoint
+from ledger.note import NOTE_MAX, KeyHistory, open_checkpoint
 from ledger.record import parse_entry
 from ledger.tiles import ENTRY_MAX
 
 if TYPE_CHECKING:
     from ledger.grammar import Fields
+    from ledger.note import Trusted
     from ledger.tlog_policy import TlogPolicy
 
 FORMAT: Final = "assay/receipt/v1"
@@ -81,18 +84,16 @@ class Receipt:
         return "\n".join(lines) + "\n\n" + self.checkpoint
 
 
-def verify_receipt(
-    receipt: Receipt, vkey: str | VerifierKey, policy: TlogPolicy | None = None
-) -> None:
-    """Check a receipt against the log's verifier key: checkpoint, inclusion, the entry's form.
+def verify_receipt(receipt: Receipt, vkey: Trusted, policy: TlogPolicy | None = None) -> None:
+    """Check a receipt against what the log is trusted by: checkpoint, inclusion, the entry's form.
 
     With a policy also its quorum; without one, cosignatures are not looked at. Raises NoteError,
     InclusionError, RecordError, ReceiptError or QuorumMissed.
     """
-    key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
-    checkpoint = open_checkpoint(receipt.checkpoint, key)
+    keys = KeyHistory.of(vkey)
+    checkpoint = open_checkpoint(receipt.checkpoint, keys)
     if policy is not None:
-        policy.require(receipt.checkpoint, key)
+        policy.require(receipt.checkpoint, keys)
     if checkpoint.size != receipt.tree_size:
         raise ReceiptError(f"proof of size {receipt.tree_size}, checkpoint of {checkpoint.size}")
     verify_inclusion(
@@ -105,6 +106,17 @@ def verify_receipt(
     origin = parse_entry(receipt.entry).body["origin"]
     if origin != checkpoint.origin:
         raise ReceiptError(f"entry of {origin}, checkpoint of {checkpoint.origin}")
+
+
+def follow_receipts(trusted: Trusted, data: bytes) -> KeyHistory:
+    """All keys of a log from one that is trusted, by a file `log-keys.jsonl` (`log_keys.py`).
+
+    Each entry in it is under a checkpoint that the keys it leads to signed. Raises LedgerError.
+    """
+    keys = follow(trusted, parse_lines(data))
+    for line in data.splitlines():
+        verify_receipt(Receipt.from_json(parse_canonical(line)), keys)
+    return keys
 
 
 def _check_object(value: object, fields: Fields, where: str) -> None:

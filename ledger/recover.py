@@ -17,10 +17,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.append_lock import AppendLock, RowLock
+from ledger.beside import INSERT_KEY
 from ledger.canonical import canonical_bytes, parse_canonical
+from ledger.columnar import COLUMNS, PART_ROWS, Columns
 from ledger.dialect import insert, is_sqlite, run, run_many
 from ledger.errors import RecoveryRefused
-from ledger.layout import HISTORY, DirectorySource, openings_path, rows_path
+from ledger.layout import (
+    HISTORY,
+    DirectorySource,
+    batch_hashes_path,
+    batch_records_path,
+    openings_path,
+    rows_path,
+)
 from ledger.log import LOCK_FILE
 from ledger.merkle import HASH_BYTES, leaf_hash
 from ledger.reading import SignedHead, read_head
@@ -77,8 +86,8 @@ class Recovery:
     ) -> None:
         """Check the export, and that it reaches what is anchored. Raises RecoveryRefused."""
         self._source = DirectorySource(directory)
-        self._key = key
         self._checked = verify_export(self._source, key, progress=progress)
+        self._keys = self._checked.log_keys or key
         self.size = self._checked.tree_size
         if self._checked.failed:
             raise RecoveryRefused(
@@ -93,13 +102,22 @@ class Recovery:
         if anchored is not None:
             self._check_anchored(anchored)
 
+    @property
+    def first_note(self) -> str:
+        """The checkpoint of the empty log, as the export holds it."""
+        for line in self._source.read(HISTORY).splitlines():
+            value = parse_canonical(line)
+            if value["size"] == 0:
+                return str(value["note"])
+        return ""
+
     def into(self, engine: Engine, data_dir: Path, vault: Vault, house: Conventions) -> int:
         """Insert what the database lacks; returns the size it had. Raises RecoveryRefused."""
         lock = AppendLock(data_dir / LOCK_FILE) if is_sqlite(engine) else RowLock()
         with lock.held():
             with writer(engine).begin() as connection:
                 frontier = read_head(connection, lock=True)
-                SignedHead(self._key).check(connection, frontier)
+                SignedHead(lambda _: self._keys).check(connection, frontier)
                 old_size = frontier.size
                 later = self._check_beginning(connection, frontier)
                 if old_size < self.size:
@@ -222,10 +240,16 @@ class _Continuing:
                 "DELETE FROM ledger_opening WHERE leaf_index = ? AND row_index = ?",
                 (int(leaf), int(index)),
             )
+            if int(index) % PART_ROWS == 0:  # a batch's part is erased whole
+                run(
+                    self._connection,
+                    "DELETE FROM ledger_sealed_part WHERE leaf_index = ? AND part = ?",
+                    (int(leaf), int(index) // PART_ROWS),
+                )
         run(
             self._connection,
             "DELETE FROM ledger_subject_key WHERE subject NOT IN "
-            "(SELECT subject FROM ledger_opening)",
+            "(SELECT subject FROM ledger_opening UNION SELECT subject FROM ledger_sealed_part)",
         )
 
     def _beside(self, n: int, start: int) -> None:
@@ -239,17 +263,39 @@ class _Continuing:
         for leaf, found in self._lines(openings_path(n), "opening").items():
             if leaf >= start:
                 self._seal(leaf, [Opening.from_json(value) for value in found])
+        for leaf, body in self._bodies.items():
+            if COLUMNS in body["data"]:
+                self._batch(leaf, body)
+
+    def _batch(self, leaf: int, body: Body) -> None:
+        """The parts of a batch: hashes as they are, records sealed again unless erased."""
+        hashes = self._source.read(batch_hashes_path(leaf))
+        step = PART_ROWS * HASH_BYTES
+        cut = [hashes[at : at + step] for at in range(0, len(hashes), step)]
+        insert(self._connection, "ledger_part", [(leaf, n, part) for n, part in enumerate(cut)])
+        if batch_records_path(leaf) not in self._known:
+            return
+        records = self._source.read(batch_records_path(leaf))
+        size = PART_ROWS * Columns.of(body["data"]).width
+        subject = self._house.subject(leaf, body, self._subject_of)
+        sealed, keys = [], set()
+        for number, part in enumerate(cut):
+            mine = records[number * size : (number + 1) * size]
+            if any(mine):
+                data, wrapped = self._vault.seal_part(subject, number, mine)
+                sealed.append((leaf, number, subject, len(part) // HASH_BYTES, data))
+                keys.add((subject, wrapped))
+        insert(self._connection, "ledger_sealed_part", sealed)
+        if keys:
+            run_many(self._connection, INSERT_KEY, sorted(keys))
 
     def _seal(self, leaf: int, openings: Sequence[Opening]) -> None:
         subject = self._house.subject(leaf, self._bodies[leaf], self._subject_of)
         sealed = [
             self._vault.seal(subject, opening.row_index, opening.to_bytes()) for opening in openings
         ]
-        run_many(
-            self._connection,
-            "INSERT INTO ledger_subject_key VALUES (?, ?) ON CONFLICT DO NOTHING",
-            list({(item.subject, item.wrapped_key): None for item in sealed}),
-        )
+        keys = {(item.subject, item.wrapped_key): None for item in sealed}
+        run_many(self._connection, INSERT_KEY, list(keys))
         rows = [(leaf, item.row_index, item.subject, item.sealed) for item in sealed]
         insert(self._connection, "ledger_opening", rows)
 

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.cosignature import WitnessKey, verify_cosignatures
 from ledger.errors import KeyRefused, QuorumMissed, TlogPolicyError
-from ledger.note import VerifierKey
+from ledger.note import KeyHistory, VerifierKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from ledger.cosignature import Cosignature
+    from ledger.note import Trusted
 
 NONE: Final = "none"
 POLICY_MAX: Final = 1 << 20  # bytes; a line has about 150
@@ -88,9 +89,10 @@ class TlogPolicy:
     groups: Mapping[str, Group]
     quorum: str
 
-    def names_log(self, key: VerifierKey) -> bool:
-        """Whether a log is accepted: it is listed, or the policy lists none."""
-        return not self.logs or any(str(log.key) == str(key) for log in self.logs)
+    def names_log(self, log: Trusted) -> bool:
+        """Whether a log is accepted: a key that it has had is listed, or the policy lists none."""
+        had = {str(key.key) for key in KeyHistory.of(log).keys}
+        return not self.logs or any(str(named.key) in had for named in self.logs)
 
     def judge(self, note: str) -> Quorum:
         """Hold a note's cosignatures against the quorum; the log's signature is not looked at.
@@ -107,7 +109,7 @@ class TlogPolicy:
             missing=tuple(w.name for w in self.witnesses if w.name not in names),
         )
 
-    def require(self, note: str, log: VerifierKey) -> Quorum:
+    def require(self, note: str, log: Trusted) -> Quorum:
         """As `judge`; raises QuorumMissed when log or quorum are not what the policy asks for."""
         if not self.names_log(log):
             raise QuorumMissed(f"the policy does not name the log {log}")

@@ -3,7 +3,7 @@
 Everything is recomputed from bytes and compared with what the log signed:
 
 - `verify_files`: each file against the index, each blob against its name, nothing left over;
-- `verify_history`: the checkpoint, and every earlier one;
+- `verify_history`: the keys that signed checkpoints, the newest checkpoint, every earlier one;
 - `verify_tree`: entry bundles -> leaf hashes -> tiles -> root -> checkpoint;
 - `verify_entries`: each entry's form, signer, signature, number, references, rows, openings, seals.
 
@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING
 
 from ledger.findings import CheckCount, Finding, KnownKey, LogFindings, Tally
 from ledger.layout import WITHHELD, DirectorySource, Source
-from ledger.note import VerifierKey
+from ledger.note import KeyHistory
 from ledger.verify_entries import EntryChecks
 from ledger.verify_files import Files, check_blobs
-from ledger.verify_history import History, read_checkpoint
+from ledger.verify_history import History, check_keys, read_checkpoint, read_keys
 from ledger.verify_tree import check_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ledger.note import Trusted
 
 __all__ = [
     "CheckCount",
@@ -41,28 +43,30 @@ __all__ = [
 
 def verify_export(
     source: Source,
-    vkey: str | VerifierKey,
+    vkey: Trusted,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> LogFindings:
-    """Check an export against the log's verifier key; a failure is a finding, never an exception.
+    """Check an export against a verifier key of the log, whichever it has had.
 
+    A failure is a finding, never an exception.
     `progress(done, total)` is told of leaves, a bundle at a time. Raises KeyRefused when `vkey`
     itself cannot be used.
     """
-    key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
     tally = Tally()
     files = Files(source, tally)
-    opened = read_checkpoint(files, key, tally)
+    keys = read_keys(files, KeyHistory.of(vkey), tally)
+    opened = read_checkpoint(files, keys, tally)
     if opened is None:  # without a size nothing can be said to be missing or in excess
-        return LogFindings(key.name, 0, b"", "", {}, {}, tally.checks(), tally.findings())
+        return LogFindings(keys.name, 0, b"", "", {}, {}, tally.checks(), tally.findings())
     note, checkpoint = opened
     files.check_index(checkpoint)
     withheld = files.index is not None and files.index.openings == WITHHELD
     entries = EntryChecks(checkpoint.origin, files, tally, openings_withheld=withheld)
-    history = History(files, key, checkpoint, tally)
+    history = History(files, keys, checkpoint, tally)
     check_tree(files, checkpoint, history, entries, tally=tally, progress=progress)
     erased = entries.settle()
+    check_keys(keys, entries.book, tally)
     check_blobs(files, tally)
     files.check_rest()
     return LogFindings(
@@ -76,4 +80,5 @@ def verify_export(
         findings=tally.findings(),
         openings_withheld=withheld,
         erased=erased,
+        log_keys=keys,
     )

@@ -1,4 +1,4 @@
-"""Checkpoints under check: the newest, and every earlier one as a prefix of its tree.
+"""Checkpoints under check: the log's keys, the newest checkpoint, every earlier one as a prefix.
 
 Part of `verify`. A log that signed two histories shows here when both are in one export; that two
 exports agree takes a consistency proof between their checkpoints, or witnesses.
@@ -9,26 +9,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.canonical import parse_canonical
-from ledger.errors import CanonicalError, NoteError, RecordError
-from ledger.layout import CHECKPOINT, HISTORY
-from ledger.note import open_checkpoint
+from ledger.errors import CanonicalError, KeyRefused, NoteError, RecordError, SignatureRefused
+from ledger.layout import CHECKPOINT, HISTORY, LOG_KEYS
+from ledger.log_keys import follow, history_of, parse_lines
+from ledger.note import KeyHistory, open_checkpoint
 
 if TYPE_CHECKING:
     from ledger.findings import Tally
-    from ledger.note import Checkpoint, VerifierKey
+    from ledger.keybook import KeyBook
+    from ledger.note import Checkpoint
     from ledger.verify_files import Files
 
 
-def read_checkpoint(files: Files, key: VerifierKey, tally: Tally) -> tuple[str, Checkpoint] | None:
+def read_keys(files: Files, trusted: KeyHistory, tally: Tally) -> KeyHistory:
+    """Every key of the log, followed from those that are trusted; these alone after a finding."""
+    data = files.read(LOG_KEYS) if LOG_KEYS in files.names else None
+    try:
+        return follow(trusted, parse_lines(data or b""))
+    except (CanonicalError, KeyRefused, RecordError, SignatureRefused) as error:
+        told = "entries that lead from one key of the log to the next"
+        tally.fail("key", None, expected=told, got=error, subject=LOG_KEYS)
+        return trusted
+
+
+def check_keys(keys: KeyHistory, book: KeyBook, tally: Tally) -> None:
+    """Hold the keys that checkpoints were opened with against the log's entries, at its end."""
+    told = history_of(book, keys.name) or KeyHistory.of(keys.newest)
+    if str(told) != str(keys):
+        tally.fail("key", None, expected=told, got=keys, subject=LOG_KEYS)
+
+
+def read_checkpoint(files: Files, keys: KeyHistory, tally: Tally) -> tuple[str, Checkpoint] | None:
     """The newest checkpoint, as note and opened; None after a finding."""
     data = files.read(CHECKPOINT)
     if data is None:
         return None
     try:
         note = data.decode()
-        checkpoint = open_checkpoint(note, key)
+        checkpoint = open_checkpoint(note, keys)
     except (UnicodeDecodeError, NoteError) as error:
-        expected = f"a checkpoint signed by {key}"
+        expected = f"a checkpoint signed by {keys}"
         tally.fail("checkpoint", None, expected=expected, got=error, subject=CHECKPOINT)
         return None
     tally.passed("checkpoint")
@@ -38,14 +58,14 @@ def read_checkpoint(files: Files, key: VerifierKey, tally: Tally) -> tuple[str, 
 class History:
     """Every checkpoint the log signed, sizes ascending, the newest last."""
 
-    def __init__(self, files: Files, key: VerifierKey, newest: Checkpoint, tally: Tally) -> None:
+    def __init__(self, files: Files, keys: KeyHistory, newest: Checkpoint, tally: Tally) -> None:
         self._tally = tally
         self._waiting: list[tuple[Checkpoint, str]] = []
         last: Checkpoint | None = None
         for number, line in enumerate(files.read_lines(HISTORY), start=1):
             where = f"{HISTORY} line {number}"
             try:
-                last = _open_line(line, key, last, newest)
+                last = _open_line(line, keys, last, newest)
             except (CanonicalError, NoteError, RecordError) as error:
                 tally.fail("history", None, expected="a checkpoint", got=error, subject=where)
             else:
@@ -77,12 +97,12 @@ class History:
 
 
 def _open_line(
-    line: bytes, key: VerifierKey, last: Checkpoint | None, newest: Checkpoint
+    line: bytes, keys: KeyHistory, last: Checkpoint | None, newest: Checkpoint
 ) -> Checkpoint:
     value = parse_canonical(line)
     if not isinstance(value, dict) or value.keys() != {"note", "size"}:
         raise RecordError("line", "expected note and size")
-    checkpoint = open_checkpoint(str(value["note"]), key)
+    checkpoint = open_checkpoint(str(value["note"]), keys)
     if type(value["size"]) is not int or value["size"] != checkpoint.size:
         raise RecordError("size", f"the note is of size {checkpoint.size}")
     if last is not None and checkpoint.size <= last.size:

@@ -22,7 +22,7 @@ from ledger.layout import CHECKPOINT, HISTORY, WITHHELD
 from ledger.merkle import HASH_BYTES, leaf_hash
 from ledger.tiles import TILE_WIDTH, tile_path, tiles_for, width_at
 from ledger.verify_files import check_blobs
-from ledger.verify_history import History
+from ledger.verify_history import History, check_keys, read_keys
 from ledger.verify_later import Earlier, LaterEntries, LaterFiles
 from ledger.verify_tree import _entries
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
     from ledger.bound_tiles import BoundTiles
     from ledger.layout import Source
-    from ledger.note import Checkpoint, VerifierKey
+    from ledger.note import Checkpoint, KeyHistory
 
 __all__ = ["Earlier", "Opened", "verify_since"]
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The newest checkpoint: its note as signed under `key`, and its tiles."""
+    """The newest checkpoint: its note as signed by keys of `keys`, and its tiles."""
 
-    key: VerifierKey
+    keys: KeyHistory
     note: str
     checkpoint: Checkpoint
     tiles: BoundTiles
@@ -62,6 +62,7 @@ def verify_since(
     tally.passed("checkpoint")
     files = LaterFiles(source, tally, earlier.size)
     files.read(CHECKPOINT)
+    keys = read_keys(files, newest.keys, tally)
     files.check_index(newest.checkpoint)
     withheld = files.index is not None and files.index.openings == WITHHELD
     entries = LaterEntries(earlier, files, tally, newest.tiles, withheld=withheld)
@@ -76,6 +77,7 @@ def verify_since(
                 progress(first + len(found) - old, size - old)
         tally.passed("root")
     erased = entries.settle()
+    check_keys(keys, entries.book, tally)
     files.keep_blobs(entries.named)
     check_blobs(files, tally)
     files.check_names(size)
@@ -90,12 +92,13 @@ def verify_since(
         findings=tally.findings(),
         openings_withheld=withheld,
         erased=erased,
+        log_keys=keys,
     )
 
 
 def _check_history(files: LaterFiles, newest: Opened, earlier: Checkpoint, tally: Tally) -> None:
     """Each checkpoint since the earlier one; that one must stand in the history as it was seen."""
-    history = History(files, newest.key, newest.checkpoint, tally)
+    history = History(files, newest.keys, newest.checkpoint, tally)
     while history.next_size > 0:
         try:
             root = newest.tiles.root_at(history.next_size)

@@ -30,7 +30,7 @@ from ledger.errors import (
     RecordError,
 )
 from ledger.merkle import leaf_hash, paths_for_batch, root_of
-from ledger.note import Checkpoint, VerifierKey, sign_checkpoint
+from ledger.note import Checkpoint
 from ledger.reading import SignedHead, first_receipt, read_hashes, read_head
 from ledger.receipt import Receipt
 from ledger.record import renumber, sign_bodies
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from ledger.commit import Group
     from ledger.condition import Unless
     from ledger.keys import SigningKey
+    from ledger.log_signing import LogSigner
     from ledger.merkle import Frontier
-    from ledger.note import NoteSigner
     from ledger.record import Draft
 
     Recorded = tuple[int, str | None]  # a leaf index, and the digest of the request behind it
@@ -104,12 +104,12 @@ class Writer:
     """Appends batches to one log."""
 
     def __init__(
-        self, engine: Engine, signer: NoteSigner, lock_path: Path, anchor: Anchor | None = None
+        self, engine: Engine, signer: LogSigner, lock_path: Path, anchor: Anchor | None = None
     ) -> None:
         self._anchor = anchor
         self._engine = writer(engine)
         self._signer = signer
-        self._head = SignedHead(VerifierKey.parse(signer.vkey))
+        self._head = SignedHead(signer.history)
         self._lock = AppendLock(lock_path) if is_sqlite(engine) else RowLock()
         self._ended = EndedKeys()
         self._commits = 0
@@ -215,7 +215,8 @@ class Writer:
         frontier.extend(leaves)
         insert_full_tiles(connection, old_size, frontier.size)
         checkpoint = Checkpoint(self._signer.name, frontier.size, frontier.root())
-        note = sign_checkpoint(checkpoint, self._signer)
+        kinds = (new.prepared.draft.type for new in fresh)
+        note = self._signer.sign(connection, checkpoint, head=self._head.note, kinds=kinds)
         self._head.signed(note, checkpoint)
         write_head(connection, frontier, note)
         answers = {}

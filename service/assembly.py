@@ -16,7 +16,7 @@ from ledger.store import check_exists, holds_log, open_engine
 from ledger.vault import Vault
 from models.hub.store import BlobStore
 from service import keys as house_keys
-from service import schema, signers
+from service import log_key, schema, signers
 from service.auth import KeyRing
 from service.clock import system_clock, utc_ms
 from service.cosigning import Cosigning, receipt_of
@@ -25,8 +25,6 @@ from service.errors import NotInitialised, ServiceError
 from service.inventory import Inventory
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlalchemy import Engine
 
     from ledger.receipt import Receipt
@@ -88,7 +86,7 @@ def initialise(settings: Settings, clock: Clock = system_clock) -> Assembly:
     for role, key in keys.by_role.items():
         draft = signers.introduction(key, role, f"house:{role}", event_time=utc_ms(clock()))
         ledger.append(draft, operator)
-    _vkey_file(settings).write_text(ledger.vkey + "\n", encoding="utf-8")
+    log_key.vkey_file(settings).write_text(ledger.vkey + "\n", encoding="utf-8")
     engine.dispose()
     # A policy names the log by its key, which there was none of until now.
     return assemble(settings.model_copy(update={"witness_policy": None}), clock)
@@ -109,6 +107,7 @@ def assemble(
             engine,
             origin=origin_of(settings),
             log_key=keys.log,
+            more_log_keys=keys.more_log,
             data_dir=settings.data_dir,
             anchor=settings.anchor_path,
         )
@@ -153,15 +152,11 @@ def _new_database(settings: Settings) -> Engine:
     return engine
 
 
-def _vkey_file(settings: Settings) -> Path:
-    return settings.data_dir / "log.vkey"
-
-
 def origin_of(settings: Settings) -> str:
     """The log's name: as set, else as its verifier key states it. Opening the ledger checks it."""
     if settings.origin:
         return settings.origin
     try:
-        return _vkey_file(settings).read_text("utf-8").partition("+")[0]
+        return log_key.vkey_file(settings).read_text("utf-8").partition("+")[0]
     except FileNotFoundError as error:
         raise NotInitialised(str(settings.data_dir)) from error

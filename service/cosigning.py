@@ -25,7 +25,7 @@ import structlog
 from ledger.cosignature import read_cosignatures
 from ledger.cosigned import cosigned, cosigned_sizes, keep_cosignature, last_cosigned
 from ledger.errors import LedgerError, NotFound
-from ledger.note import VerifierKey, open_checkpoint, split_note
+from ledger.note import open_checkpoint, split_note
 from ledger.receipt import WITNESSED, Receipt
 from ledger.tlog_policy import load_policy
 from ledger.witness_request import format_request
@@ -91,7 +91,7 @@ class Cosigning:
             policy = load_policy(path)
         except (OSError, LedgerError) as error:
             raise ServiceError(500, "witness-policy", f"{path}: {error}") from error
-        if not policy.names_log(VerifierKey.parse(ledger.vkey)):
+        if not policy.names_log(ledger.keys()):
             told = f"{path} names other logs, not {ledger.vkey}"
             raise ServiceError(500, "witness-policy", told)
         return cls(policy, ledger, engine)
@@ -217,7 +217,7 @@ class Cosigning:
         return self._monotonic() < self._quiet_until.get(witness.name, 0.0)
 
     def _opened(self, note: str) -> Checkpoint:
-        return open_checkpoint(note, self._ledger.vkey)
+        return open_checkpoint(note, self._ledger.keys())
 
     def _quorum(self, note: str) -> Quorum:
         return self.policy.judge(note)

@@ -4,6 +4,7 @@
 |---|---|
 | `<role>.key`, or `<role>.uri` | the key in use: itself, or where it is (`ledger/kms.py`) |
 | `<role>.key.next`, or `<role>.uri.next` | its successor, in use once an entry introduces it |
+| `log.key.former`, or `.uri.former` | the log's key before; it signs beside until it is revoked |
 | `<role>.<key id>.retired` | one that was in use; nothing reads it |
 | `<role>.<key id>.key` | a further key of the role, made here for somebody else |
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 KEY: Final = ".key"
 NEXT: Final = ".next"
+FORMER: Final = ".former"
 
 
 def load_current(directory: Path, role: str) -> SigningKey:
@@ -43,6 +45,22 @@ def load_next(directory: Path, role: str) -> SigningKey | None:
     return None if found is None else _load(found)
 
 
+def load_former(directory: Path, role: str) -> SigningKey | None:
+    """The key before, where it still signs beside the one in use."""
+    found = _one_of(directory, role, FORMER)
+    return None if found is None else _load(found)
+
+
+def retire_former(directory: Path, role: str, *, destroy: bool = False) -> None:
+    """Put the key before away, once it signs no more."""
+    found = _one_of(directory, role, FORMER)
+    if found is not None and destroy:
+        found.unlink()
+    elif found is not None:
+        found.rename(directory / f"{role}.{_load(found).key_id}.retired")
+    _sync(directory)
+
+
 def write_next(directory: Path, role: str, key: SigningKey, *, uri: str = "") -> None:
     """Keep a successor on disk, before anything is said of it."""
     if uri:
@@ -56,13 +74,15 @@ def write_next(directory: Path, role: str, key: SigningKey, *, uri: str = "") ->
     _sync(directory)
 
 
-def swap(directory: Path, role: str, *, destroy: bool = False) -> None:
-    """Put the successor in place; the old key is kept as retired, or removed for ever."""
+def swap(directory: Path, role: str, *, destroy: bool = False, beside: bool = False) -> None:
+    """Put the successor in place; the old key goes on beside, is kept as retired, or removed."""
     coming = _one_of(directory, role, NEXT)
     if coming is None:
         return
     going = _one_of(directory, role, "")
-    if going is not None and destroy:
+    if going is not None and beside:
+        going.rename(going.with_name(going.name + FORMER))
+    elif going is not None and destroy:
         going.unlink()
     elif going is not None:
         going.rename(directory / f"{role}.{_load(going).key_id}.retired")
@@ -81,7 +101,7 @@ def _one_of(directory: Path, role: str, end: str) -> Path | None:
 
 
 def _load(path: Path) -> SigningKey:
-    kind = path.name.removesuffix(NEXT)
+    kind = path.name.removesuffix(NEXT).removesuffix(FORMER)
     return load_uri(path) if kind.endswith(SUFFIX) else load_key(path)
 
 

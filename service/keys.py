@@ -18,7 +18,7 @@ from ledger.errors import KeyRefused, RecordError, SignatureRefused
 from ledger.keybook import ADDED, ENDING, REVOKED, ROTATED, KeyBook
 from ledger.keys import Role, SigningKey, load_key, save_key
 from ledger.record import Draft, check_draft, parse_entry
-from service import key_files
+from service import key_files, log_key
 from service.errors import FieldRefused, Missing, ServiceError
 from service.locks import held
 from service.signers import ROLES, introduction, load, succession
@@ -65,12 +65,13 @@ def book_of(ledger: Ledger) -> KeyBook:
 def settle(settings: Settings, keys: Signers, ledger: Ledger, *, ended: bool = False) -> Signers:
     """Finish what a crash interrupted; then refuse keys that may not sign, unless `ended`."""
     book = book_of(ledger)
-    if any(_is_due(settings.keys_dir, role, book) for role in ROLES):
+    if any(_is_due(settings.keys_dir, role, book) for role in (*ROLES, Role.LOG)):
         with held(settings, LOCK):
-            for role in ROLES:
+            for role in (*ROLES, Role.LOG):
                 if _is_due(settings.keys_dir, role, book):
-                    key_files.swap(settings.keys_dir, role)
+                    key_files.swap(settings.keys_dir, role, beside=role is Role.LOG)
             keys = load(settings.keys_dir)
+    log_key.settle(settings, book, ledger)
     for role in () if ended else ROLES:
         key = book.keys.get(keys[role].key_id)
         if key is None or key.until is not None:
@@ -146,7 +147,32 @@ def revoke(house: Assembly, key_id: str, reason: str, act: Act) -> int:
     draft = Draft(
         type=REVOKED, actor_id=act.actor_id, data=data, event_time=house.now(), ref=key_id
     )
-    return _append(house, draft, act.operator(house)).index
+    leaf = _append(house, draft, act.operator(house)).index
+    log_key.settle(house.settings, book_of(house.ledger), house.ledger)
+    return leaf
+
+
+def rotate_log(house: Assembly, *, holder: str, uri: Path | None, act: Act) -> tuple[str, str, int]:
+    """Put a new key in place of the log's own; returns both ids, old first, and the leaf.
+
+    The old one signs the entry, and every checkpoint beside the new one until it is revoked.
+    """
+    directory = house.settings.keys_dir
+    with held(house.settings, LOCK):
+        old = key_files.load_current(directory, Role.LOG)
+        known = book_of(house.ledger).keys.get(old.key_id)
+        log_key.refuse_overlap(house.settings, book_of(house.ledger))
+        new = key_files.load_next(directory, Role.LOG) or _successor(directory, Role.LOG, uri)
+        house.ledger.hold_log_key(new)
+        named = holder or (known.holder if known else f"house:{Role.LOG}")
+        who = {"event_time": house.now(), "actor_id": act.actor_id}
+        if known is None:
+            _append(house, introduction(old, Role.LOG, named, **who), act.operator(house))
+        draft = succession(new, Role.LOG, named, replaces=old.key_id, **who)
+        appended = _append(house, draft, old)
+        key_files.swap(directory, Role.LOG, beside=True)
+    log_key.settle(house.settings, book_of(house.ledger), house.ledger)
+    return old.key_id, new.key_id, appended.index
 
 
 def _append(house: Assembly, draft: Draft, key: SigningKey) -> Appended:

@@ -39,6 +39,7 @@ _REF = {
     "key.rotated": "role",
     "key.revoked": "key_id",
     "model.published": "name",
+    "model.validated": "name",
     "model.approved": "name",
     "model.promoted": "name",
     "model.withdrawn": "name",
@@ -96,7 +97,7 @@ def create_anchor(settings: Settings, *, against: Path | None, reason: str | Non
         schema.check(engine)
         ledger = _open(settings, engine)
         if against is not None:
-            held = open_checkpoint(against.read_text("utf-8"), signer.vkey)
+            held = open_checkpoint(against.read_text("utf-8"), ledger.keys())
             if not ledger.begins_with(held.size, held.root):
                 raise ServiceError(
                     409,
@@ -129,7 +130,13 @@ def recover(
     with _database(settings) as engine:
         if not holds_log(engine):
             schema.migrate(engine)
-            Ledger.create(engine, origin=signer.name, log_key=keys.log, data_dir=settings.data_dir)
+            Ledger.create(
+                engine,
+                origin=signer.name,
+                log_key=keys.log,
+                data_dir=settings.data_dir,
+                first_note=recovery.first_note,
+            )
         schema.check(engine)
         vault = Vault(keys.openings, engine)
         _store_blobs(settings, export)  # before the entries that name them
@@ -150,14 +157,18 @@ def _signer(settings: Settings) -> NoteSigner:
 
 
 def _anchor(settings: Settings, signer: NoteSigner) -> Anchor:
-    return Anchor(settings.anchor_path, signer.vkey)
+    keys = signers.load(settings.keys_dir)
+    known = [signer, *(NoteSigner(signer.name, key) for key in keys.more_log)]
+    return Anchor(settings.anchor_path, lambda: [VerifierKey.parse(key.vkey) for key in known])
 
 
 def _open(settings: Settings, engine: Engine, anchor: Path | None = None) -> Ledger:
+    keys = signers.load(settings.keys_dir)
     return Ledger.open(
         engine,
         origin=origin_of(settings),
-        log_key=signers.load(settings.keys_dir).log,
+        log_key=keys.log,
+        more_log_keys=keys.more_log,
         data_dir=settings.data_dir,
         anchor=anchor,
     )

@@ -18,7 +18,7 @@ from ledger.keybook import ADDED, ROTATED
 from ledger.keys import POSSESSION_TAG, Role, SigningKey, save_key
 from ledger.record import Draft
 from service.errors import NotInitialised
-from service.key_files import load_current
+from service.key_files import load_current, load_former, load_next
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +36,16 @@ ROLES = (
 
 @dataclass(frozen=True, slots=True)
 class Signers:
-    """The private keys by role, the log's own and the key that wraps the openings' keys."""
+    """The private keys by role, the log's own and the key that wraps the openings' keys.
+
+    `more_log`: keys of the log that sign beside the one in use, or will.
+    """
 
     by_role: dict[Role, SigningKey]
     log: SigningKey
     openings: bytes
     sessions: bytes
+    more_log: tuple[SigningKey, ...] = ()
 
     def __getitem__(self, role: Role) -> SigningKey:
         return self.by_role[role]
@@ -64,6 +68,11 @@ def load(directory: Path) -> Signers:
     return Signers(
         by_role={role: load_current(directory, role) for role in ROLES},
         log=load_current(directory, Role.LOG),
+        more_log=tuple(
+            key
+            for key in (load_next(directory, Role.LOG), load_former(directory, Role.LOG))
+            if key is not None
+        ),
         openings=_read_secret(directory / "openings.kek"),
         sessions=_read_secret(directory / "sessions.secret"),
     )

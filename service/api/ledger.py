@@ -51,7 +51,7 @@ def summary() -> Response:
     """Origin, verifier key, newest checkpoint and how many entries of each type."""
     here = assembly()
     note = here.ledger.checkpoint()
-    checkpoint = open_checkpoint(note, here.ledger.vkey)
+    checkpoint = open_checkpoint(note, here.ledger.keys())
     seals = []
     for stored in here.ledger.entries(type="seal", newest=True, limit=SEALS_SHOWN):
         data = parse_entry(stored.entry).body["data"]

@@ -16,7 +16,16 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import LedgerError
-from ledger.layout import CHECKPOINT, HISTORY, INDEX, Index, batch_of, bundle_beside, is_blob
+from ledger.layout import (
+    CHECKPOINT,
+    HISTORY,
+    INDEX,
+    LOG_KEYS,
+    Index,
+    batch_of,
+    bundle_beside,
+    is_blob,
+)
 from ledger.tiles import TILE_WIDTH, TilePath, encode_bundle, parse_path, split_bundle, tiles_for
 
 if TYPE_CHECKING:
@@ -64,7 +73,7 @@ class PrefixSource:
             return self._index_bytes()
         if path in self._tiles:
             return self._slice(self._tiles[path])
-        if self._on_edge(path):
+        if path == LOG_KEYS or self._on_edge(path):
             return b"".join(self._lines_within(path))
         return self._source.read(path)
 
@@ -83,6 +92,8 @@ class PrefixSource:
         if batch is not None:
             return batch < self._size
         bundle = bundle_beside(path)
+        if bundle is None and path == LOG_KEYS:
+            return bool(self._lines_within(path))
         if bundle is None:
             return True  # checkpoint, blobs, and what belongs nowhere
         if self._on_edge(path):
@@ -134,7 +145,7 @@ class PrefixSource:
         tile = self._tiles.get(path)
         if tile is not None:
             return self._whole(tile) != path
-        return path == HISTORY or self._on_edge(path)
+        return path in {HISTORY, LOG_KEYS} or self._on_edge(path)
 
     def _digest(self, path: str) -> str:
         try:

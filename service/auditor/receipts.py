@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.bound_tiles import BoundTiles
-    from ledger.note import Checkpoint, VerifierKey
+    from ledger.note import Checkpoint, KeyHistory
 
 CHECK: Final = "receipt"
 CLAIM: Final = "each receipt that was kept is in the log at its leaf, under a prefix of this tree"
@@ -77,7 +77,7 @@ def _kept(where: str, data: bytes) -> Kept:
 
 def check_receipts(
     receipts: Iterator[Kept],
-    key: VerifierKey,
+    key: KeyHistory,
     tiles: BoundTiles,
     *,
     to_end: bool = True,
@@ -101,7 +101,7 @@ def check_receipts(
 
 @dataclass(slots=True)
 class _Told:
-    key: VerifierKey
+    key: KeyHistory
     tiles: BoundTiles
     to_end: bool
     examined: int = 0

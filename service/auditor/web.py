@@ -23,7 +23,17 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from ledger.errors import LedgerError
-from ledger.layout import CHECKPOINT, HISTORY, INDEX, Index, batch_of, bundle_beside, is_blob
+from ledger.layout import (
+    CHECKPOINT,
+    HISTORY,
+    INDEX,
+    LOG_KEYS,
+    Index,
+    batch_of,
+    bundle_beside,
+    is_blob,
+)
+from ledger.log_keys import LOG_KEYS_MAX
 from ledger.note import NOTE_MAX, parse_checkpoint
 from ledger.tiles import ENTRY_MAX, TILE_WIDTH, TilePath, parse_path
 
@@ -154,7 +164,7 @@ def _changes(path: str, size: int) -> bool:
     if bundle is not None:
         return bundle == size // TILE_WIDTH
     tile = tile_of(path)
-    return path == HISTORY or (tile is not None and tile.width < TILE_WIDTH)
+    return path in {HISTORY, LOG_KEYS} or (tile is not None and tile.width < TILE_WIDTH)
 
 
 def tile_of(path: str) -> TilePath | None:
@@ -174,7 +184,12 @@ def limit_of(path: str) -> int:
         return BLOB_MAX
     if bundle_beside(path) is not None or batch_of(path) is not None:
         return BESIDE_MAX
-    return {CHECKPOINT: NOTE_MAX, INDEX: INDEX_MAX, HISTORY: HISTORY_MAX}.get(path, 0)
+    return {
+        CHECKPOINT: NOTE_MAX,
+        INDEX: INDEX_MAX,
+        HISTORY: HISTORY_MAX,
+        LOG_KEYS: LOG_KEYS_MAX,
+    }.get(path, 0)
 
 
 def _digest(data: bytes | None) -> str:

@@ -16,14 +16,14 @@ from ledger.verify import Finding
 from service.auditor.verify import Check, Findings
 
 if TYPE_CHECKING:
-    from ledger.note import VerifierKey
+    from ledger.note import Trusted
     from ledger.tlog_policy import TlogPolicy
 
 CHECK: Final = "witnesses"
 CLAIM: Final = "the checkpoint is cosigned by the witnesses that the witness policy asks for"
 
 
-def check_witnesses(note: str, key: VerifierKey, policy: TlogPolicy) -> Findings:
+def check_witnesses(note: str, key: Trusted, policy: TlogPolicy) -> Findings:
     """Hold the audited checkpoint's note against a witness policy."""
     try:
         quorum = policy.require(note, key)

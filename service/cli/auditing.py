@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from ledger.bound_tiles import BoundTiles
 from ledger.errors import LedgerError, NoteError, TileError
 from ledger.findings import LogFindings, Tally
-from ledger.layout import CHECKPOINT, DirectorySource
-from ledger.note import Checkpoint, VerifierKey, open_checkpoint
+from ledger.layout import CHECKPOINT, LOG_KEYS, DirectorySource
+from ledger.log_keys import follow, parse_lines
+from ledger.note import Checkpoint, KeyHistory, VerifierKey, open_checkpoint
 from ledger.verify import verify_export
 from ledger.verify_since import Opened, verify_since
 from service.auditor import honesty
@@ -118,13 +119,14 @@ def audit_source(
     if asked.earlier is not None and asked.earlier.checkpoint.origin != key.name:
         raise StateRefused(f"is of the log {asked.earlier.checkpoint.origin}, not {key.name}")
     view = source if asked.size is None else PrefixSource(source, asked.size)
-    return _Auditor(view, key, asked, progress or Progress()).audit()
+    return _Auditor(view, key, _followed(view, key), asked, progress or Progress()).audit()
 
 
 @dataclass(slots=True)
 class _Auditor:
     source: Source
-    key: VerifierKey
+    key: VerifierKey  # the one that was given
+    keys: KeyHistory  # all that it leads to
     asked: Asked
     told: Progress
 
@@ -146,7 +148,7 @@ class _Auditor:
             log = verify_export(self.source, self.key, progress=self.told.log)
         else:
             before = self.asked.earlier.carried
-            opened = Opened(self.key, newest.note, newest.checkpoint, tiles)
+            opened = Opened(self.keys, newest.note, newest.checkpoint, tiles)
             earlier = self.asked.earlier.earlier
             log = verify_since(self.source, opened, earlier, progress=self.told.log)
         bundle = read_bundle(self.source, log, before)
@@ -159,14 +161,14 @@ class _Auditor:
         """The newest checkpoint; None where the log's own check will say what is wrong with it."""
         try:
             note = self.source.read(CHECKPOINT).decode()
-            return _Newest(note, open_checkpoint(note, self.key))
+            return _Newest(note, open_checkpoint(note, self.keys))
         except (OSError, UnicodeDecodeError, NoteError):
             return None
 
     def _witnesses(self, newest: _Newest | None) -> Sequence[Findings]:
         if self.asked.witnesses is None or newest is None:
             return ()
-        return (check_witnesses(newest.note, self.key, self.asked.witnesses),)
+        return (check_witnesses(newest.note, self.keys, self.asked.witnesses),)
 
     def _receipts(self, newest: _Newest | None, tiles: BoundTiles | None) -> Sequence[Findings]:
         if self.asked.receipts is None:
@@ -180,7 +182,7 @@ class _Auditor:
             return (Findings((Check(RECEIPT, RECEIPT_CLAIM, 0, 0, 1, detail=told),), ()),)
         kept = find_receipts(self.asked.receipts)
         to_end = self.asked.size is None
-        return (check_receipts(kept, self.key, tiles, to_end=to_end, progress=self.told.receipts),)
+        return (check_receipts(kept, self.keys, tiles, to_end=to_end, progress=self.told.receipts),)
 
     def _report(
         self, log: LogFindings, bundle: Bundle, findings: Findings, beside: Findings
@@ -232,7 +234,7 @@ class _Auditor:
         if report.failed or report.unchecked or self.asked.size is not None:
             return None
         return AuditState(
-            log_key=str(self.key),
+            log_key=str(self.keys.newest),
             note=bundle.log.checkpoint,
             checkpoint=Checkpoint(report.origin, report.tree_size, bundle.log.root),
             policy_digest=self.asked.policy.digest,
@@ -247,6 +249,16 @@ class _Auditor:
 class _Newest:
     note: str
     checkpoint: Checkpoint
+
+
+def _followed(source: Source, key: VerifierKey) -> KeyHistory:
+    """All keys of the log; where they cannot be followed, its own check says what is wrong."""
+    try:
+        if LOG_KEYS in source.list():
+            return follow(key, parse_lines(source.read(LOG_KEYS)))
+    except (OSError, LedgerError):
+        pass
+    return KeyHistory.of(key)
 
 
 def _joined(parts: Sequence[Findings]) -> Findings:

@@ -42,11 +42,16 @@ def list_keys(data_dir: Path | None) -> None:
     house = _open(data_dir)
     own = {key.key_id for key in house.signers.by_role.values()}
     for key in book_of(house.ledger).keys.values():
+        if key.role is Role.LOG:
+            continue
         first = key.leaf + (key.leaf > 0)  # the first operator's key signs its own introduction
         span = f"from {first}" if key.until is None else f"{first} to {key.until}"
         mark = "  (this house)" if key.key_id in own else ""
         click.echo(f"{key.key_id}  {key.role:<14}  {span:<16}  {key.holder}{mark}")
-    click.echo(f"{house.signers.log.key_id}  {Role.LOG:<14}  signs checkpoints, not entries")
+    for signs in house.ledger.keys().keys:
+        until = "" if signs.until is None else f" to {signs.until}"
+        told = f"signs checkpoints of sizes from {signs.since}{until}"
+        click.echo(f"{signs.key.key.key_id}  {Role.LOG:<14}  {told}")
 
 
 @keys.command(
@@ -117,7 +122,7 @@ def claim(role: str, holder: str, out: Path) -> None:
 
 
 @keys.command(epilog="Example: assay keys rotate producer --data-dir house")
-@click.argument("role", type=click.Choice(ROLES))
+@click.argument("role", type=click.Choice((*ROLES, "log")))
 @click.option("--holder", default="", help="Who holds the new one. [default: as before]")
 @click.option(
     "--uri",
@@ -133,12 +138,19 @@ def rotate(
 ) -> None:
     """Put a new key in place of the house's own of ROLE. The old one signs that, and then no more.
 
-    Processes that run answer 503 until they are started again: they hold the old key.
+    The log's old key goes on signing checkpoints beside the new one, until it is revoked: so those
+    who hold its verifier key have time to follow. Processes that run answer 503 until they are
+    started again: they hold the old key.
     """
     from ledger.keys import Role
     from service import keys as house_keys
 
     house = _open(data_dir)
+    if role == "log":
+        if destroy:
+            raise click.UsageError("the log's old key signs beside the new one until it is revoked")
+        _rotate_log(house, holder, uri, actor)
+        return
     old, new, leaf = house_keys.rotate(
         house, Role(role), holder=holder, uri=uri, destroy=destroy, actor_id=actor
     )
@@ -171,6 +183,18 @@ def revoke(
             f"It was this house's own. Put another in its place: assay keys add --own "
             f"--role {own[key_id]} --holder house:{own[key_id]}"
         )
+
+
+def _rotate_log(house: Assembly, holder: str, uri: Path | None, actor: str) -> None:
+    from service import keys as house_keys
+
+    old, new, leaf = house_keys.rotate_log(house, holder=holder, uri=uri, act=_act(actor, None))
+    directory = house.settings.data_dir
+    click.echo(f"{old} is replaced by {new}, by entry {leaf}; now both sign every checkpoint")
+    click.echo(f"verifier key   {house.ledger.vkey}")
+    click.echo(f"It is in {directory / 'log.vkey'}: hand it out. End the old key when all have it:")
+    click.echo(f"  assay keys revoke {old} --reason REASON --data-dir {directory}")
+    click.echo(_restart())
 
 
 def _open(data_dir: Path | None) -> Assembly:

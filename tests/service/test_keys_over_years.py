@@ -285,7 +285,7 @@ def test_the_last_operator_is_not_revoked_and_another_one_revokes_the_first(hous
     mine = house.signers[Role.OPERATOR].key_id
     done = assay(house, "revoke", mine, "--reason", "left")
     assert done.exit_code == 1
-    assert "is the last key of an operator" in done.output
+    assert "is the last key of role operator" in done.output
     path, _ = keys.add(house, Role.OPERATOR, "the board", ACT)
     done = assay(house, "revoke", mine, "--reason", "left", "--with", str(path))
     assert done.exit_code == 0, done.output
