@@ -77,16 +77,23 @@ def _die_with_parent():
 
 
 class Server:
-    """One running server; databases are made and dropped in it."""
+    """One running server; databases are made and dropped in it.
 
-    def __init__(self, programs):
+    `copy_of`: begin with a base backup of another one, taken while that is in use.
+    """
+
+    def __init__(self, programs, copy_of=None):
         self.directory = Path(tempfile.mkdtemp(prefix="assay-pg-"))
         self._programs = programs
         self._as_user = _user()
         self._numbers = itertools.count()
         if self._as_user:
             os.chown(self.directory, self._as_user["user"], self._as_user["group"])
-        self._run("initdb", "-D", "data", "-U", "assay", "-A", "trust", "-E", "UTF8", "--no-sync")
+        if copy_of is None:
+            made = ("initdb", "-D", "data", "-A", "trust", "-E", "UTF8")
+        else:
+            made = ("pg_basebackup", "-D", "data", "-h", copy_of.directory, "-c", "fast")
+        self._run(*made, "-U", "assay", "--no-sync")
         with (self.directory / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [
