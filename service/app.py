@@ -17,8 +17,10 @@ from service.api import (
     access,
     admin,
     alarms,
+    batch,
     health,
     ledger,
+    me,
     models,
     outcomes,
     policies,
@@ -41,6 +43,7 @@ DESCRIPTION = (
 )
 BLUEPRINTS = (
     predictions,
+    batch,
     outcomes,
     models,
     ledger,
@@ -48,6 +51,7 @@ BLUEPRINTS = (
     alarms,
     policies,
     admin,
+    me,
     health,
 )
 
@@ -83,7 +87,7 @@ def create_app(assembly: Assembly) -> OpenAPI:
     for module in BLUEPRINTS:
         app.register_api(module.api)
     app.register_blueprint(pages.pages)
-    app.register_blueprint(dashboards.blueprint(pages.read))
+    app.register_blueprint(dashboards.blueprint(pages.read, pages.act))
     _serve_description(app)
     assembly.inventory.warm()
     return app

@@ -1,4 +1,4 @@
-"""Signing in to the pages, and the one callable they read through.
+"""Signing in to the pages, and the two callables they read and send forms through.
 
 A page is rendered from what the public routes answer to the reader's own key, so a page cannot
 show what the API would refuse, and cannot disagree with it.
@@ -36,6 +36,23 @@ def read(path: str) -> dict[str, Any]:
     if answer.status_code != HTTPStatus.OK or not isinstance(body, dict):
         raise dashboards.ReadError(answer.status_code, body or {"detail": "no JSON came back"})
     return body
+
+
+def act(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """POST `body` to `path` as the reader of the page who sent a form. Raises dashboards.ReadError.
+
+    The cookie alone opens nothing but reading under /v1; a form opens what its reader's key does,
+    once it is known to come from a page of this site.
+    """
+    _refuse_other_sites()
+    base = {INTERNAL: g.get("identity") or _nobody()}
+    builder = EnvironBuilder(path=path, method="POST", json=body, environ_base=base)
+    application = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    answer = Client(application).open(builder)
+    told = answer.get_json(silent=True)
+    if answer.status_code != HTTPStatus.OK or not isinstance(told, dict):
+        raise dashboards.ReadError(answer.status_code, told or {"detail": "no JSON came back"})
+    return told
 
 
 def _nobody() -> Identity:
@@ -132,6 +149,9 @@ def _safe(target: str | None) -> str:
 
 
 def _refuse_other_sites() -> None:
-    """403 for a form that another site sent: nobody is signed in, or out, from elsewhere."""
+    """403 for a form that another site sent: nobody is signed in, or out, from elsewhere.
+
+    The cookie is SameSite=Strict, so such a form has no reader; the browser is asked too.
+    """
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
         raise ServiceError(403, "cross-site", "this form is sent from its own page only")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from models.hub.catalog import LifecycleEvent
     from service.assembly import Assembly
 
+DRIFT_SHOWN = 20  # newest measurements: a page shows five, a chart of a month needs no more
+
 api = APIBlueprint(
     "models",
     __name__,
@@ -90,7 +92,8 @@ def drift(path: NamePath) -> Response:
         raise Missing(f"no model is called {path.name}", "GET /v1/models lists them")
     results = []
     for digest in digests:
-        for stored in here.ledger.entries(type="drift", ref=digest):
+        newest = here.ledger.entries(type="drift", ref=digest, newest=True, limit=DRIFT_SHOWN)
+        for stored in newest:
             body = parse_entry(stored.entry).body
             data = body["data"]
             result = json.loads(here.blobs.get(data["result_digest"]))
@@ -104,7 +107,7 @@ def drift(path: NamePath) -> Response:
                 }
             )
     results.sort(key=lambda item: -int(item["leaf_index"]))
-    return jsonify({"results": results[:20]})
+    return jsonify({"results": results[:DRIFT_SHOWN]})
 
 
 def _as_of(here: Assembly, name: str, moment: str) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Two reports, two resources, two schemas. Nothing here reads one to make the other."""
 
+# ruff: noqa: TC001 - flask-openapi3 reads the annotations of views when it registers them
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
@@ -11,10 +13,14 @@ from ledger.record import parse_entry
 from models.errors import ModelError
 from service.api.access import assembly, caller, needs
 from service.api.answers import ReportAnswer
+from service.api.schemas import LeafPath
 from service.auth import Scope
 from service.correctness import issue_correctness
 from service.errors import Missing, ServiceError
 from service.honesty import issue_honesty
+
+if TYPE_CHECKING:
+    from ledger.log import StoredEntry
 
 api = APIBlueprint(
     "reports",
@@ -60,19 +66,44 @@ def make_correctness() -> Response:
     return jsonify(_newest("correctness"))
 
 
+@api.get("/honesty/<int:leaf_index>", summary="An older one", responses={200: ReportAnswer})
+@needs(Scope.AUDITOR, Scope.RISK, Scope.ADMIN)
+def old_honesty(path: LeafPath) -> Response:
+    """The honesty report recorded at a leaf."""
+    return jsonify(_at("honesty", path.leaf_index))
+
+
+@api.get("/correctness/<int:leaf_index>", summary="An older one", responses={200: ReportAnswer})
+@needs(Scope.AUDITOR, Scope.RISK, Scope.ADMIN)
+def old_correctness(path: LeafPath) -> Response:
+    """The correctness report recorded at a leaf, as it was issued."""
+    return jsonify(_at("correctness", path.leaf_index))
+
+
 def _newest(kind: str) -> dict[str, object]:
-    here = assembly()
-    for stored in here.ledger.entries(type="report", ref=kind, newest=True, limit=1):
-        body = parse_entry(stored.entry).body
-        try:
-            report = here.blobs.get(body["data"]["report_digest"])
-        except ModelError as error:
-            detail = f"the bytes of the report at leaf {stored.index} are gone or changed; "
-            detail += f"issue a new one: POST /v1/reports/{kind}"
-            raise ServiceError(500, "report-lost", detail) from error
-        return {
-            "leaf_index": stored.index,
-            "issued_at": body["event_time"],
-            "report": json.loads(report),
-        }
+    for stored in assembly().ledger.entries(type="report", ref=kind, newest=True, limit=1):
+        return _stored(stored, kind)
     raise Missing(f"no {kind} report was issued yet", f"issue one: POST /v1/reports/{kind}")
+
+
+def _at(kind: str, leaf: int) -> dict[str, object]:
+    found = assembly().ledger.entries(type="report", ref=kind, first=leaf, limit=1)
+    for stored in found:
+        if stored.index == leaf:
+            return _stored(stored, kind)
+    raise Missing(f"entry {leaf} is no {kind} report", f"the newest: GET /v1/reports/{kind}")
+
+
+def _stored(stored: StoredEntry, kind: str) -> dict[str, object]:
+    body = parse_entry(stored.entry).body
+    try:
+        report = assembly().blobs.get(body["data"]["report_digest"])
+    except ModelError as error:
+        detail = f"the bytes of the report at leaf {stored.index} are gone or changed; "
+        detail += f"issue a new one: POST /v1/reports/{kind}"
+        raise ServiceError(500, "report-lost", detail) from error
+    return {
+        "leaf_index": stored.index,
+        "issued_at": body["event_time"],
+        "report": json.loads(report),
+    }

@@ -35,6 +35,9 @@ SCOPES = {
     ("GET", "/v1/reports/correctness"): {A, R, M},
     ("POST", "/v1/reports/honesty"): {A, M},
     ("POST", "/v1/reports/correctness"): {R, M},
+    ("GET", "/v1/reports/honesty/0"): {A, R, M},
+    ("GET", "/v1/reports/correctness/0"): {A, R, M},
+    ("GET", "/v1/me"): ALL,
     ("GET", "/v1/alarms"): {A, R, M},
     ("GET", "/v1/alarms/0"): {A, R, M},
     ("POST", "/v1/alarms/0/acknowledge"): {R, M},
@@ -52,7 +55,11 @@ SCOPES = {
     ("POST", "/v1/admin/withdrawals"): {M},
     ("POST", "/v1/admin/limits"): {M},
 }
-PAGES = ["/", "/models/credit-default", "/ledger", "/ledger/entries/0", "/predictions/0", "/docs"]
+MODEL = "/models/credit-default"
+PAGES = [
+    *("/", "/ledger", "/ledger/entries/0", "/predictions/0", "/docs", "/alarms", "/alarms/0"),
+    *(MODEL, f"{MODEL}/drift", f"{MODEL}/board-pack", f"{MODEL}/figures/auc.csv"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +95,7 @@ def test_every_route_is_in_the_table_or_a_page_or_open_on_purpose(api):
     adapter = api.app.url_map.bind("localhost")
     known = {adapter.match(path.partition("?")[0], method=method)[0] for method, path in SCOPES}
     known |= {adapter.match(path, method="GET")[0] for path in [*PAGES, "/find"]}
+    known.add(adapter.match("/alarms/0/close", method="POST")[0])
     for rule in api.app.url_map.iter_rules():
         assert rule.endpoint in known or rule.rule in OPEN, f"{rule.rule} is in no table"
 

@@ -25,10 +25,18 @@ def api(open_api):
     open_api.admin.post("/v1/admin/seals", {"period": "2026-11-24"})
     for kind in ("honesty", "correctness"):
         open_api.admin.post(f"/v1/reports/{kind}", {})
+    halt = {"model_digest": model_digest(open_api), "state": "shadow", "reason": "a look at it"}
+    open_api.risk.post("/v1/halts", halt)
+    open_api.alarm = open_api.risk.get("/v1/alarms").get_json()["alarms"][0]["leaf_index"]
     open_api.leaf = open_api.predict(credit_rows(1)[0] | {"limit_bal": 123_457}).get_json()[
         "leaf_index"
     ]
     return open_api
+
+
+def model_digest(api):
+    models = api.risk.get("/v1/models").get_json()["models"]
+    return next(m["latest_digest"] for m in models if m["name"] == "trade-signal")
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -192,8 +200,20 @@ def test_signing_out_ends_the_session(api):
 def pages(api):
     return {
         "/": ["Computed honestly", "Computed correctly", "credit-default", "trade-signal"],
-        "/models/credit-default": ["credit-default", "model-validation"],
+        "/models/credit-default": ["credit-default", "Computed honestly"],
         "/models/trade-signal": ["trade-signal", "Computed correctly"],
+        "/models/trade-signal/performance": ["Hit rate", "assay report correctness --leaf"],
+        "/models/trade-signal/labels": ["Matured and labelled"],
+        "/models/trade-signal/slices": ["holds no slices"],
+        "/models/trade-signal/drift": ["Leading indicator, not accuracy"],
+        "/models/trade-signal/alarms": ["Red", "a look at it"],
+        "/models/trade-signal/limits": ["signed before the data"],
+        "/models/trade-signal/challenger": ["No challenger"],
+        "/models/trade-signal/versions": ["model-validation"],
+        "/models/trade-signal/board-pack": ["Sign-off", "Risk committee"],
+        "/models/trade-signal/figures/hit-rate.csv": ["Window,Value,Low,High,Rows"],
+        "/alarms": ["trade-signal", "a look at it"],
+        f"/alarms/{api.alarm}": ["a look at it", "shadow"],
         "/ledger": ["test.example/log", "prediction", "outcome", "2026-11-24"],
         f"/ledger/entries/{api.leaf}": ["prediction", "trader-person", "test.example/log"],
         f"/predictions/{api.leaf}": ["credit-default", "test.example/log"],
@@ -202,7 +222,7 @@ def pages(api):
     }
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(20))
 @pytest.mark.parametrize("scope", ["risk", "auditor"])
 def test_every_page_renders_over_the_real_api(api, number, scope):
     path, expected = list(pages(api).items())[number]
@@ -210,6 +230,8 @@ def test_every_page_renders_over_the_real_api(api, number, scope):
     assert page.status_code == 200, text_of(page)
     for word in expected:
         assert word in text_of(page), word
+    if path.endswith(".csv"):
+        assert page.content_type.startswith("text/csv")
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert page.headers["Cache-Control"] == "private, no-store"
 
@@ -220,7 +242,7 @@ def test_every_page_of_the_dashboards_is_rendered_here(api):
     all_pages = {
         r.endpoint for r in api.app.url_map.iter_rules() if r.endpoint[:11] == "dashboards."
     }
-    assert all_pages - seen == {"dashboards.static", "dashboards.find"}
+    assert all_pages - seen == {"dashboards.static", "dashboards.find", "dashboards.alarm_act"}
 
 
 def test_only_the_auditor_is_shown_inputs(api):
@@ -230,6 +252,65 @@ def test_only_the_auditor_is_shown_inputs(api):
             page = text_of(browser.get(path)).replace(",", "").replace("\u2009", "")
             assert ("123457" in page) == shown, f"{scope} {path}"
         assert "123457" not in text_of(browser.get(f"/ledger/entries/{api.leaf}"))
+
+
+def test_risk_is_shown_no_input_on_any_page(api):
+    browser = api.browser(api.risk)
+    for path in pages(api):
+        page = text_of(browser.get(path)).replace(",", "").replace("\u2009", "")
+        assert "123457" not in page, path
+
+
+def act(browser, api, word, comment="seen by me", **headers):
+    return browser.post(f"/alarms/{api.alarm}/{word}", data={"comment": comment}, headers=headers)
+
+
+def test_a_form_records_an_act_in_the_readers_name(api):
+    browser = api.browser(api.risk)
+    assert 'formaction="/alarms/' in text_of(browser.get(f"/alarms/{api.alarm}"))
+    done = act(browser, api, "comment", "the feed of a holiday")
+    assert done.status_code == 303
+    page = text_of(browser.get(done.headers["Location"]))
+    assert "the feed of a holiday" in page
+    assert "risk-person" in page
+    assert "recorded in the log, with your name" in page
+
+
+def test_a_form_that_is_refused_says_why_and_keeps_what_was_typed(api):
+    page = act(api.browser(api.risk), api, "comment", "x<y")
+    assert page.status_code == 303
+    refused = act(api.browser(api.risk), api, "comment", "no")
+    assert refused.status_code == 422
+    assert "comment" in text_of(refused)
+    assert 'aria-invalid="true"' in text_of(refused)
+    assert ">no</textarea>" in text_of(refused)
+
+
+def test_an_auditor_has_no_form_and_its_act_is_refused(api):
+    browser = api.browser(api.auditor)
+    assert "<textarea" not in text_of(browser.get(f"/alarms/{api.alarm}"))
+    before = api.house.ledger.size
+    assert act(browser, api, "close").status_code == 403
+    assert api.house.ledger.size == before
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_form_sent_by_another_site_does_nothing(api, site):
+    before = api.house.ledger.size
+    answer = act(api.browser(api.risk), api, "close", **{"Sec-Fetch-Site": site})
+    assert answer.status_code == 403
+    assert api.house.ledger.size == before
+
+
+def test_a_stranger_acts_on_nothing(api):
+    before = api.house.ledger.size
+    assert act(api.app.test_client(), api, "close").status_code == 302
+    assert api.house.ledger.size == before
+
+
+@pytest.mark.parametrize("word", ["reopen", "..", "delete"])
+def test_there_are_three_acts_and_no_more(api, word):
+    assert act(api.browser(api.risk), api, word).status_code == 404
 
 
 def test_a_trader_is_shown_the_log_and_no_reports(api):
