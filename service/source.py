@@ -11,9 +11,11 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from ledger.columnar import COLUMNS
 from ledger.record import parse_row, row_bytes, unsigned_body
 from models.errors import ModelError
 from monitoring.source import Closing, Limit, ModelFacts, Outcome, Prediction
+from service.batch_views import opened_rows
 from service.views import NOT_INTEGERS, float_of
 
 if TYPE_CHECKING:
@@ -43,6 +45,22 @@ class LedgerSource:
                 return
             body = unsigned_body(stored.entry)
             data = body["data"]
+            if COLUMNS in data:
+                for index, outputs, decision, features in opened_rows(
+                    self._assembly, stored.index, data
+                ):
+                    yield Prediction(
+                        prediction_id=f"{stored.index}.{index}",
+                        leaf_index=stored.index,
+                        row_index=index,
+                        model_digest=model_digest,
+                        as_of=data["as_of"],
+                        predicted_at=body["event_time"],
+                        outputs=outputs,
+                        decision=decision,
+                        features=features,
+                    )
+                continue
             many = data["row_count"] > 1
             leaves = ledger.rows(stored.index) if many else [row_bytes(data["row"])]
             openings = {opening.row_index: opening for opening in vault.open(stored.index)}

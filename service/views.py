@@ -10,8 +10,10 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
+from ledger.columnar import COLUMNS
 from ledger.record import parse_entry, parse_row
 from ledger.seal import RowTree
+from service.batch_views import batch_rows
 from service.errors import Missing
 
 if TYPE_CHECKING:
@@ -38,8 +40,13 @@ def prediction_json(
     row: int | None = None,
     receipt: Receipt | None = None,
     with_inputs: bool,
+    reader: str | None = None,
 ) -> dict[str, Any]:
-    """One recorded prediction in the API's form. Raises Missing when the leaf holds none."""
+    """One recorded prediction in the API's form. Raises Missing when the leaf holds none.
+
+    A row of a batch holds its inputs: its bytes go to the `reader` who asked for it, and to whoever
+    is shown inputs; anybody else gets its hash.
+    """
     if leaf >= assembly.ledger.size:
         raise Missing(f"no prediction {leaf}", f"the log has {assembly.ledger.size} entries")
     body = parse_entry(assembly.ledger.entry(leaf).entry).body
@@ -48,13 +55,18 @@ def prediction_json(
     data = body["data"]
     if row is not None and row >= data["row_count"]:
         raise Missing(f"prediction {leaf} has {data['row_count']} rows, so no row {row}")
-    leaves = _row_leaves(assembly, leaf, data)
+    by_columns = COLUMNS in data
+    leaves = [] if by_columns else _row_leaves(assembly, leaf, data)
     wanted = range(len(leaves)) if row is None else [row]
-    openings = {o.row_index: o for o in assembly.vault.open(leaf)}
+    openings = {} if by_columns else {o.row_index: o for o in assembly.vault.open(leaf)}
     predictor = assembly.inventory.predictor(data["model_digest"])
     texts = {r.code: r.text for r in predictor.reason_texts()}
-    rows = []
-    for index in wanted:
+    whole = with_inputs or reader == body["actor_id"]
+    rows, proofs = batch_rows(assembly, leaf, data, row, whole=whole) if by_columns else ([], None)
+    for shown in rows:
+        shown["outcome"] = latest_outcome(assembly, shown["prediction_id"])
+        shown["inputs"] = shown["inputs"] if with_inputs else None
+    for index in () if by_columns else wanted:
         shown = _row_json(leaf, parse_row(leaves[index]), openings.get(index), texts)
         shown["derived"] = predictor.derive(shown["outputs"]) if shown["outputs"] else {}
         # A prediction answered just now has no outcome yet, so POST does not look for one.
@@ -71,7 +83,7 @@ def prediction_json(
         "verification_mode": data["verification_mode"],
         "rows": rows,
         "receipt": (receipt or assembly.receipt(leaf)).to_json(),
-        "row_proofs": _row_proofs(leaves, wanted) if data["row_count"] > 1 else None,
+        "row_proofs": proofs or (_row_proofs(leaves, wanted) if len(leaves) > 1 else None),
     }
 
 

@@ -1,6 +1,5 @@
 """POST a batch: many rows by columns for one model, in Arrow or JSON; one entry, one receipt."""
 
-# ruff: noqa: TC001 - flask-openapi3 reads the annotations of views when it registers them
 from __future__ import annotations
 
 import json
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import pyarrow as pa
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ledger.record import unsigned_body
 from service.api.access import assembly, caller, needs, streams
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.runtime.encoding import Column
-    from service.assembly import Assembly
 
 JSON: Final = "application/json"
 METADATA: Final = b"assay.answer"  # of an Arrow answer's schema: what JSON has beside `rows`
@@ -104,13 +102,14 @@ def create(header: IdempotencyHeader, query: BatchQuery) -> Response:
     body = Body(request.stream, most=settings.max_batch_bytes, digest_of=_place())
     rows_max = settings.max_batch_rows
     columns: Mapping[str, Column]
+    asked: BatchQuery | BatchRequest
     if request.mimetype == ARROW:
         if query.model is None:
             raise FieldRefused("model", "is required in the query beside an Arrow body")
-        columns, asked = read_arrow(body, rows_max=rows_max), query
+        asked, columns = query, read_arrow(body, rows_max=rows_max)
     elif request.mimetype == JSON:
-        given = _read_json(body)
-        columns, asked = columns_of(given.columns, rows_max=rows_max), given
+        asked = _read_json(body)
+        columns = columns_of(asked.columns, rows_max=rows_max)
     else:
         told = f"send {ARROW} or {JSON}, not {request.mimetype or 'no media type'}"
         raise ServiceError(415, "media-type", told)
@@ -126,7 +125,7 @@ def create(header: IdempotencyHeader, query: BatchQuery) -> Response:
         as_of=asked.as_of,
     )
     answer = recorded(here, ask.idempotency_key, ask.request_digest) or score(here, ask)
-    return _arrow(here, answer) if request.mimetype == ARROW else _json(here, answer)
+    return _arrow(answer) if request.mimetype == ARROW else _json(answer)
 
 
 def _place() -> bytes:
@@ -141,7 +140,7 @@ def _read_json(body: Body) -> BatchRequest:
         raise from_validation(error) from error
 
 
-def _beside(here: Assembly, answer: BatchAnswer) -> dict[str, Any]:
+def _beside(answer: BatchAnswer) -> dict[str, Any]:
     """Everything but the rows."""
     receipt = answer.appended.receipt
     entry = unsigned_body(receipt.entry)
@@ -159,12 +158,12 @@ def _beside(here: Assembly, answer: BatchAnswer) -> dict[str, Any]:
     }
 
 
-def _json(here: Assembly, answer: BatchAnswer) -> Response:
-    found = _beside(here, answer)
+def _json(answer: BatchAnswer) -> Response:
+    found = _beside(answer)
     return jsonify(found | {"rows": show(answer.columns, answer.table)})
 
 
-def _arrow(here: Assembly, answer: BatchAnswer) -> Response:
+def _arrow(answer: BatchAnswer) -> Response:
     table, columns = answer.table, answer.columns
     names = pa.array(columns.decisions, pa.string())
     numbers = pa.array(table.decisions.astype("int8"))
@@ -176,7 +175,7 @@ def _arrow(here: Assembly, answer: BatchAnswer) -> Response:
         *(pa.array(table.outputs[:, place].copy()) for place in range(len(columns.outputs))),
         salts,
     ]
-    beside = json.dumps(_beside(here, answer), separators=(",", ":")).encode()
+    beside = json.dumps(_beside(answer), separators=(",", ":")).encode()
     batch = pa.record_batch(arrays, names=["decision", *columns.outputs, "salt"])
     schema = batch.schema.with_metadata({METADATA: beside})
     sink = pa.BufferOutputStream()
