@@ -54,7 +54,7 @@ class Limit:
 def lay_out(body: Mapping[str, Any] | None, found: Evaluated | None) -> list[Limit]:
     """Every limit of the model, the newest first."""
     judged = {e.limit_leaf: e for e in found.estimates if e.limit is not None} if found else {}
-    items = (body or {}).get("limits") or (body or {}).get("policies")
+    items = (body or {}).get("policies")
     if items:
         found_limits = [_served(item, judged.get(item.get("leaf_index"))) for item in items]
     else:
@@ -69,7 +69,7 @@ def _served(item: Mapping[str, Any], estimate: Estimate | None) -> Limit:
         ("Window", item.get("window")),
         ("Least labels", item.get("minimum_labels")),
         ("Detector", item.get("detector")),
-        ("Run length", item.get("run_length")),
+        ("Observations to a false alarm, at least", item.get("run_length")),
         ("When crossed", ACTIONS.get(str(item.get("on_alarm")), item.get("on_alarm"))),
     ]
     return Limit(
@@ -78,9 +78,9 @@ def _served(item: Mapping[str, Any], estimate: Estimate | None) -> Limit:
         title=estimate.title if estimate else sentence(metric),
         terms=tuple((word, str(value)) for word, value in terms if value not in (None, "")),
         said=_said(item.get("limit"), item.get("side"), estimate.unit if estimate else ""),
-        signed_by=str(item.get("actor_id") or item.get("signed_by") or ""),
+        signed_by=str(item.get("signed_by") or ""),
         second_person=str(item.get("second_person") or ""),
-        signed_at=str(item.get("event_time") or item.get("signed_at") or ""),
+        signed_at=str(item.get("signed_at") or ""),
         reason=str(item.get("reason") or ""),
         replaces=item.get("replaces"),
         replaced_at=item.get("replaced_at"),

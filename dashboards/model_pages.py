@@ -260,9 +260,16 @@ def _own_alarms(read: Read, context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own_limits(read: Read, context: Mapping[str, Any]) -> dict[str, Any]:
-    name = segment(context["model"]["name"])
-    found = part(read, f"/v1/models/{name}/limits")
-    return {"limits_part": found, "limits": limits.lay_out(found.body, context["found"])}
+    """Limits of the version the report speaks of, else of the one in use."""
+    found = context["found"]
+    wanted = found.digest if found else next(iter(context["digests"]), "")
+    signed = part(read, f"/v1/policies?model_digest={segment(wanted)}")
+    every = limits.lay_out(signed.body, found)
+    return {
+        "limits_part": signed,
+        "limits": [limit for limit in every if limit.replaced_at is None],
+        "past_limits": [limit for limit in every if limit.replaced_at is not None],
+    }
 
 
 def _own_challenger(read: Read, context: Mapping[str, Any]) -> dict[str, Any]:

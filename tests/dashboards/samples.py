@@ -147,6 +147,7 @@ def _house() -> bytes:
     for name in NAMES:
         found[f"/v1/models/{name}"] = model(name)
         found[f"/v1/models/{name}/drift"] = drift()
+    found["/v1/policies"] = {"policies": [policy(19, replaced_at=20), policy(20)]}
     return pickle.dumps(found)
 
 
@@ -303,6 +304,28 @@ def drift() -> dict[str, Any]:
                 ],
             }
         ]
+    }
+
+
+def policy(leaf: int, replaced_at: int | None = None) -> dict[str, Any]:
+    return {
+        "leaf_index": leaf,
+        "signed_at": at(leaf),
+        "signed_by": "risk:okafor",
+        "second_person": "risk:meyer" if replaced_at is None else None,
+        "model_digest": digest("value-at-risk"),
+        "metric": "exceedances_990_250d",
+        "limit": "9" if replaced_at is None else "7",
+        "side": "max",
+        "tolerance": "0",
+        "window": "250",
+        "minimum_labels": 250,
+        "detector": "threshold",
+        "run_length": None,
+        "on_alarm": "blocked",
+        "replaces": 19 if replaced_at is None else None,
+        "replaced_at": replaced_at,
+        "reason": "the committee of March" if replaced_at is None else None,
     }
 
 
