@@ -1,7 +1,7 @@
 """The command of `assay-verify.pyz`: check an export or one receipt, with nothing installed.
 
     python assay-verify.pyz EXPORT_DIR --key VKEY [--json FILE]
-    python assay-verify.pyz receipt FILE --key VKEY
+    python assay-verify.pyz receipt FILE --key VKEY [--log-keys FILE]
 
 Python 3.11 or later and the package `cryptography`. Exit 0: every check held. Exit 1: something
 failed; the leaf or the file is named. Exit 2: nothing could be checked. It checks the log and not
@@ -16,15 +16,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.errors import KeyRefused, LedgerError
+from ledger.errors import LedgerError
 from ledger.layout import CHECKPOINT, DirectorySource
 from ledger.note import VerifierKey
-from ledger.receipt import Receipt, verify_receipt
+from ledger.receipt import Receipt, follow_receipts, verify_receipt
 from ledger.verify import verify_export
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ledger.note import KeyHistory
     from ledger.verify import LogFindings
 
 FAILED: Final = 1
@@ -45,15 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("what", nargs="+", metavar="EXPORT_DIR | receipt FILE")
     parser.add_argument("--key", required=True, metavar="VKEY", help="the log's key, or its file")
+    told = "log-keys.jsonl of an export: follow from --key to the key that signed a receipt"
+    parser.add_argument("--log-keys", type=Path, metavar="FILE", help=told)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings here")
     asked = parser.parse_args(arguments)
     try:
         key = VerifierKey.parse(_text_of(asked.key))
         if len(asked.what) == 2 and asked.what[0] == "receipt":  # noqa: PLR2004 - word and file
-            return _receipt(Path(asked.what[1]), key)
+            changes = b"" if asked.log_keys is None else asked.log_keys.read_bytes()
+            return _receipt(Path(asked.what[1]), follow_receipts(key, changes))
         if len(asked.what) == 1:
             return _export(Path(asked.what[0]), key, asked.json)
-    except (OSError, KeyRefused, UnicodeDecodeError) as error:
+    except (OSError, LedgerError, UnicodeDecodeError) as error:
         return _refuse(error)
     return _refuse("expected EXPORT_DIR, or receipt FILE")
 
@@ -81,7 +85,7 @@ def _export(directory: Path, key: VerifierKey, report: Path | None) -> int:
     return 0
 
 
-def _receipt(file: Path, key: VerifierKey) -> int:
+def _receipt(file: Path, key: KeyHistory) -> int:
     with file.open("rb") as source:
         data = source.read(RECEIPT_MAX + 1)
     try:

@@ -24,6 +24,7 @@ from ledger.errors import ConsistencyError, KeyRefused, LedgerError, NoteError
 from ledger.keys import SigningKey, load_key, save_key
 from ledger.merkle import EMPTY_ROOT, verify_consistency
 from ledger.note import VerifierKey, format_signature, open_note, split_note
+from ledger.receipt import follow_receipts
 from ledger.witness_request import RequestMalformed, parse_request
 from ledger.witness_state import Evidence, Held, create_state, transaction
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ledger.note import KeyHistory, LogKey
     from ledger.witness_request import AddCheckpoint
 
 KEY_FILE: Final = "witness.key"
@@ -128,13 +130,27 @@ class Witness:
             state.trust(found, key)
         return found
 
+    def follow(self, vkey: str, changes: bytes) -> KeyHistory:
+        """Know all keys of a log from one that is trusted, by a file `log-keys.jsonl`.
+
+        A key is believed for the sizes it signs from then on. Raises KeyRefused when `vkey` is not
+        trusted already, and LedgerError when the file does not lead on from it.
+        """
+        key = VerifierKey.parse(vkey)
+        history = follow_receipts(key, changes)
+        with transaction(self._state) as state:
+            if str(key) not in {str(held.key) for held in state.keys(key.name)}:
+                raise KeyRefused(str(key), "is not trusted yet: assay witness add-log VKEY")
+            state.follow(history)
+        return history
+
     def logs(self) -> list[WatchedLog]:
         """Every known log, by origin."""
         with transaction(self._state) as state:
             return [
                 WatchedLog(
                     origin=origin,
-                    vkeys=tuple(map(str, state.keys(origin))),
+                    vkeys=tuple(str(held.key) for held in state.keys(origin)),
                     held=state.held(origin),
                     evidence=tuple(state.evidence(origin)),
                 )
@@ -171,10 +187,11 @@ class Witness:
             return state.note(hashed)
 
 
-def _signed_by(keys: list[VerifierKey], request: AddCheckpoint) -> str:
-    """The note with the signatures of trusted keys alone."""
-    if not keys:
+def _signed_by(trusted: list[LogKey], request: AddCheckpoint) -> str:
+    """The note with the signatures of trusted keys alone, of those that sign this size."""
+    if not trusted:
         raise LogUnknown(request.checkpoint.origin)
+    keys = [held.key for held in trusted if held.signs(request.checkpoint.size)]
     try:
         open_note(request.note, keys)
     except NoteError as error:

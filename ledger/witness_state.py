@@ -14,13 +14,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from ledger.merkle import EMPTY_ROOT
-from ledger.note import VerifierKey
+from ledger.note import LogKey, VerifierKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ledger.note import Checkpoint
+    from ledger.note import Checkpoint, KeyHistory
 
 BUSY_TIMEOUT_S: Final = 5  # a commit is a few fsyncs; five seconds of waiting mean a stuck disk
 EVIDENCE_KEPT: Final = 1000  # of each kind and log; anybody can send the log's notes unproved
@@ -39,6 +39,13 @@ CREATE TRIGGER held_only_grows BEFORE UPDATE ON held
   BEGIN SELECT RAISE(ABORT, 'what a witness holds only grows'); END;
 CREATE TRIGGER held_no_delete BEFORE DELETE ON held
   BEGIN SELECT RAISE(ABORT, 'what a witness holds only grows'); END;
+"""
+
+
+# Of a log whose keys changed; memories made before that have no such table.
+_SPANS: Final = """
+CREATE TABLE IF NOT EXISTS span (origin TEXT NOT NULL, vkey TEXT NOT NULL, since INTEGER NOT NULL,
+  until INTEGER, PRIMARY KEY (origin, vkey))
 """
 
 
@@ -80,17 +87,30 @@ class State:
         """Know a log, or one more key of it."""
         self._connection.execute("INSERT OR IGNORE INTO log VALUES (?, ?)", (origin, str(key)))
 
+    def follow(self, history: KeyHistory) -> None:
+        """Know every key of a log, and which sizes each of them signs."""
+        self._connection.execute(_SPANS)
+        for held in history.keys:
+            self.trust(history.name, held.key)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO span VALUES (?, ?, ?, ?)",
+                (history.name, str(held.key), held.since, held.until),
+            )
+
     def origins(self) -> list[str]:
         """Every known log."""
         rows = self._connection.execute("SELECT DISTINCT origin FROM log ORDER BY origin")
         return [origin for (origin,) in rows]
 
-    def keys(self, origin: str) -> list[VerifierKey]:
-        """The keys trusted for a log; none when it is unknown."""
+    def keys(self, origin: str) -> list[LogKey]:
+        """The keys trusted for a log, of every size unless it was told; none when it is unknown."""
+        self._connection.execute(_SPANS)
         rows = self._connection.execute(
-            "SELECT vkey FROM log WHERE origin = ? ORDER BY vkey", (origin,)
+            "SELECT log.vkey, coalesce(since, 0), until FROM log "
+            "LEFT JOIN span USING (origin, vkey) WHERE origin = ? ORDER BY log.vkey",
+            (origin,),
         )
-        return [VerifierKey.parse(vkey) for (vkey,) in rows]
+        return [LogKey(VerifierKey.parse(vkey), since, until) for vkey, since, until in rows]
 
     def held(self, origin: str) -> Held:
         """The newest checkpoint cosigned for a log."""

@@ -20,7 +20,7 @@ from service.cli.given import (
     EXIT_UNCHECKED,
     CouldNotCheck,
     appraisal_policy,
-    seen_before,
+    kept_note,
     verifier_key,
     witness_policy,
 )
@@ -139,7 +139,7 @@ def audit_command(
         earlier=None if state_file is None else _state(state_file),
         full=full,
         receipts=receipts,
-        since=None if since_file is None else seen_before("--since", since_file, vkey)[1],
+        since=None if since_file is None else kept_note("--since", since_file),
         witnesses=witness_policy(witness_file),
     )
     for option, file in (("--json", json_file), ("--state", state_file)):

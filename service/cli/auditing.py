@@ -9,7 +9,7 @@ no further. Then only what is new is read, unless the earlier audit asked for le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ledger.bound_tiles import BoundTiles
@@ -34,13 +34,15 @@ from service.auditor.witnessed import check_witnesses
 from service.verification.policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from ledger.columnar import Columns
     from ledger.layout import Source
     from ledger.tlog_policy import TlogPolicy
+    from models.runtime import Predictor
     from service.auditor.honesty import HonestyReport
-    from service.auditor.replay import Load, Rerun
+    from service.auditor.replay import Executed, Load, Rerun
     from service.verification.policy import Policy
 
 NO_FINDINGS = Findings((), ())
@@ -59,7 +61,8 @@ class Progress:
 class Asked:
     """What an audit is to do. `full` reads the whole log also where an earlier audit is known.
 
-    `since` is a checkpoint seen before, which this log must have grown from.
+    `since` is a checkpoint seen before, which this log must have grown from; as a note it is opened
+    with the log's keys first.
     """
 
     policy: Policy = DEFAULT_POLICY
@@ -68,7 +71,7 @@ class Asked:
     earlier: AuditState | None = None
     full: bool = False
     receipts: Path | None = None
-    since: Checkpoint | None = None
+    since: Checkpoint | str | None = None
     witnesses: TlogPolicy | None = None
 
     @property
@@ -119,7 +122,10 @@ def audit_source(
     if asked.earlier is not None and asked.earlier.checkpoint.origin != key.name:
         raise StateRefused(f"is of the log {asked.earlier.checkpoint.origin}, not {key.name}")
     view = source if asked.size is None else PrefixSource(source, asked.size)
-    return _Auditor(view, key, _followed(view, key), asked, progress or Progress()).audit()
+    keys = _followed(view, key)
+    if isinstance(asked.since, str):
+        asked = replace(asked, since=open_checkpoint(asked.since, keys))
+    return _Auditor(view, key, keys, asked, progress or Progress()).audit()
 
 
 @dataclass(slots=True)
@@ -133,7 +139,7 @@ class _Auditor:
     def audit(self) -> Audit:
         newest, growth, seen = self._newest(), NO_FINDINGS, NO_FINDINGS
         tiles: BoundTiles | None = None
-        if newest is not None and self.asked.since is not None:
+        if newest is not None and isinstance(self.asked.since, Checkpoint):
             seen, tiles = check_seen(self.source, self.asked.since, newest.checkpoint)
             if seen.findings:
                 return self._stopped(newest, seen)
@@ -268,6 +274,25 @@ def _joined(parts: Sequence[Findings]) -> Findings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model of the runtime as replay calls it."""
+
+    predictor: Predictor
+
+    def __call__(self, rows: Sequence[Mapping[str, str]], /) -> Sequence[Executed]:
+        """Run rows of texts again."""
+        return self.predictor.rerun(rows)
+
+    def records(
+        self, columns: Columns, records: bytes, *, served: int
+    ) -> tuple[bytes, Mapping[int, str]]:
+        """Run a batch's records again."""
+        from service.batch_rows import again
+
+        return again(self.predictor, columns, records, served=served)
+
+
 def _loader(bundle: Bundle) -> Load:
     """Loads a model out of the export: the manifest under its digest, then each artifact."""
 
@@ -287,7 +312,7 @@ def _loader(bundle: Bundle) -> Load:
             manifest = Manifest.parse(data)
             if manifest.digest != digest:
                 raise ModelRefused(f"manifest: its bytes have digest {manifest.digest}")
-            return runtime.load(manifest, read_blob).rerun
+            return LoadedModel(runtime.load(manifest, read_blob))
         except ModelError as error:
             raise ModelRefused(str(error)) from error
 

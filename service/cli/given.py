@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
-    from ledger.note import Checkpoint
+    from ledger.note import Checkpoint, KeyHistory
     from ledger.tlog_policy import TlogPolicy
     from service.verification.policy import Policy
 
@@ -73,10 +73,39 @@ def witness_policy(path: Path | None) -> TlogPolicy | None:
         raise CouldNotCheck(f"--witness-policy {path}: {error}") from error
 
 
-def seen_before(option: str, path: Path, vkey: str) -> tuple[str, Checkpoint]:
-    """A checkpoint kept from before, as note and opened: a signed note, or a receipt with one."""
+def log_keys(vkey: str, path: Path | None) -> KeyHistory:
+    """All keys of a log from one of them, by the file `log-keys.jsonl` of one of its exports."""
+    from ledger.errors import LedgerError
+    from ledger.log_keys import LOG_KEYS_MAX
+    from ledger.note import KeyHistory
+    from ledger.receipt import follow_receipts
+
+    if path is None:
+        return KeyHistory.of(vkey)
+    try:
+        with path.open("rb") as file:
+            return follow_receipts(vkey, file.read(LOG_KEYS_MAX))
+    except OSError as error:
+        raise CouldNotCheck(f"--log-keys: {path} cannot be read: {error.strerror}") from error
+    except LedgerError as error:
+        raise CouldNotCheck(f"--log-keys: {path}: {error}") from error
+
+
+def seen_before(option: str, path: Path, keys: KeyHistory) -> tuple[str, Checkpoint]:
+    """A checkpoint kept from before, as note and opened."""
     from ledger.errors import LedgerError
     from ledger.note import open_checkpoint
+
+    note = kept_note(option, path)
+    try:
+        return note, open_checkpoint(note, keys)
+    except LedgerError as error:
+        raise CouldNotCheck(f"{option}: {path}: {error}") from error
+
+
+def kept_note(option: str, path: Path) -> str:
+    """A checkpoint kept from before, unopened: a signed note, or that of a receipt."""
+    from ledger.errors import LedgerError
     from ledger.receipt import Receipt
 
     try:
@@ -84,12 +113,12 @@ def seen_before(option: str, path: Path, vkey: str) -> tuple[str, Checkpoint]:
             data = file.read(RECEIPT_MAX + 1)
         note = data.decode()
         if note.lstrip().startswith("{"):
-            note = Receipt.from_json(receipt_json(str(path), data)).checkpoint
-        return note, open_checkpoint(note, vkey)
+            return Receipt.from_json(receipt_json(str(path), data)).checkpoint
     except OSError as error:
         raise CouldNotCheck(f"{option}: {path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, LedgerError) as error:
         raise CouldNotCheck(f"{option}: {path}: {error}") from error
+    return note
 
 
 def receipt_json(name: str, data: bytes) -> Any:  # noqa: ANN401 - any JSON

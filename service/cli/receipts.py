@@ -14,6 +14,7 @@ from service.cli.given import (
     RECEIPT_MAX,
     CouldNotCheck,
     consistency_proof,
+    log_keys,
     receipt_json,
     seen_before,
     verifier_key,
@@ -21,6 +22,7 @@ from service.cli.given import (
 )
 
 if TYPE_CHECKING:
+    from ledger.note import KeyHistory
     from ledger.receipt import Receipt
 
 EXIT_FAILED: Final = 1
@@ -34,11 +36,18 @@ Examples:
   curl -s -H "Authorization: Bearer $ASSAY_KEY" \\
     $ASSAY_URL/v1/predictions/17/receipt | assay verify-receipt - --key log.vkey
   assay verify-receipt receipt.json --key log.vkey --witness-policy witnesses.txt
+  assay verify-receipt receipt.json --key old.vkey --log-keys log-keys.jsonl
   assay verify-receipt mine.json --key log.vkey --against yours.json --proof proof.json
 """,
 )
 @click.argument("receipt_file", type=click.File("rb", lazy=True))
 @click.option("--key", required=True, metavar="VKEY", help="The log's verifier key, or its file.")
+@click.option(
+    "--log-keys",
+    "log_keys_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="`log-keys.jsonl` of an export: follow from --key to the key that signed.",
+)
 @click.option(
     "--witness-policy",
     "witness_file",
@@ -61,6 +70,7 @@ def verify_receipt_command(
     receipt_file: Any,  # noqa: ANN401 - click's lazy file
     *,
     key: str,
+    log_keys_file: Path | None,
     witness_file: Path | None,
     against: Path | None,
     proof: Path | None,
@@ -74,7 +84,7 @@ def verify_receipt_command(
     from ledger.receipt import Receipt, verify_receipt
     from service.cli.verdicts import print_receipt
 
-    vkey = verifier_key(key)
+    keys = log_keys(verifier_key(key), log_keys_file)
     policy = witness_policy(witness_file)
     try:
         data = receipt_file.read(RECEIPT_MAX + 1)
@@ -82,9 +92,9 @@ def verify_receipt_command(
         raise CouldNotCheck(f"{receipt_file.name} cannot be read: {error.strerror}") from error
     try:
         receipt = Receipt.from_json(receipt_json(receipt_file.name, data))
-        verify_receipt(receipt, vkey, policy)
+        verify_receipt(receipt, keys, policy)
         if against is not None:
-            _compare(receipt, vkey, against, proof)
+            _compare(receipt, keys, against, proof)
     except LedgerError as error:
         click.echo(f"FAILED  {error}", err=True)
         context.exit(EXIT_FAILED)
@@ -92,14 +102,14 @@ def verify_receipt_command(
     print_receipt(receipt, quorum=quorum, compared=None if against is None else str(against))
 
 
-def _compare(receipt: Receipt, vkey: str, against: Path, proof: Path | None) -> None:
+def _compare(receipt: Receipt, keys: KeyHistory, against: Path, proof: Path | None) -> None:
     """Hold the receipt's checkpoint against another one. Raises LedgerError."""
     from ledger.histories import verify_one_history
 
-    note, other = seen_before("--against", against, vkey)
+    note, other = seen_before("--against", against, keys)
     sizes = tuple(sorted((receipt.tree_size, other.size)))
     if sizes[0] in {0, sizes[1]}:
-        verify_one_history(receipt.checkpoint, note, vkey)
+        verify_one_history(receipt.checkpoint, note, keys)
         return
     wanted = f"GET /v1/ledger/proof/consistency?first={sizes[0]}&second={sizes[1]}"
     if proof is None:
@@ -107,4 +117,4 @@ def _compare(receipt: Receipt, vkey: str, against: Path, proof: Path | None) -> 
     *given, path = consistency_proof(proof)
     if tuple(given) != sizes:
         raise CouldNotCheck(f"{proof} is of sizes {given[0]} and {given[1]}; needed is {wanted}")
-    verify_one_history(receipt.checkpoint, note, vkey, path)
+    verify_one_history(receipt.checkpoint, note, keys, path)

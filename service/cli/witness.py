@@ -68,15 +68,33 @@ def init(name: str, directory: Path) -> None:
     click.echo(f"  assay witness serve --data-dir {directory}")
 
 
-@witness.command("add-log", epilog="Example: assay witness add-log house/log.vkey")
+@witness.command(
+    "add-log",
+    epilog="""\b
+Examples:
+  assay witness add-log house/log.vkey
+  assay witness add-log log.vkey --log-keys export/log-keys.jsonl
+""",
+)
 @click.argument("vkey")
 @click.option("--origin", help="The log's origin where it is not the key's name.")
+@click.option(
+    "--log-keys",
+    "changes",
+    type=click.Path(exists=True, path_type=Path, dir_okay=False),
+    help="`log-keys.jsonl` of an export: follow from VKEY, trusted already, to the keys since.",
+)
 @directory_option
 @told
-def add_log(vkey: str, origin: str | None, directory: Path) -> None:
+def add_log(vkey: str, origin: str | None, changes: Path | None, directory: Path) -> None:
     """Trust a log's verifier key, VKEY: a file, or the key itself. Several keys add up."""
     path = Path(vkey)
     text = path.read_text("utf-8") if path.is_file() else vkey
+    if changes is not None:
+        history = _open(directory).follow(text, changes.read_bytes())
+        for key in history.keys:
+            click.echo(f"known: {key}")
+        return
     known = _open(directory).add_log(text, origin)
     click.echo(f"known: {known}; its first checkpoint will be believed as it is")
 
