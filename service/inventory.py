@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from models.runtime import Predictor
     from service.clock import Clock
 
-LIFECYCLE = ("model.published", "model.approved", "model.promoted", "model.withdrawn")
+LIFECYCLE = (
+    "model.published",
+    "model.validated",
+    "model.approved",
+    "model.promoted",
+    "model.withdrawn",
+)
 REFRESH_S = 0.25  # how long another process's promotion or withdrawal may stay unseen
 
 

@@ -1,8 +1,8 @@
-"""A model's life as entries: published, approved by somebody else, promoted, withdrawn; and limits.
+"""A model's life as entries: published, validated, approved, promoted, withdrawn; and limits.
 
-Publisher and approver are different keys and different people. The catalog ignores an event that
-breaks a rule, so each act is checked here first: nothing is recorded that would change nothing.
-A limit is an entry too, and judges only what comes after it.
+Who validates or approves a model did not publish it, and signs with another key. The catalog
+ignores an event that breaks a rule, so each act is checked here first: nothing is recorded that
+would change nothing. A limit is an entry too, and judges only what comes after it.
 
 **No prediction after its model's withdrawal.** A prediction chooses its model some milliseconds
 before it has its place in the log; a withdrawal that slipped in between would make every audit say
@@ -14,11 +14,13 @@ holds over every process and host, and a withdrawal waits for nobody.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.keys import Role
 from ledger.record import Draft
 from models.errors import UnknownModel, Withdrawn
+from models.hub.catalog import ALIASES, UNSATISFACTORY
 from monitoring.credit import CREDIT
 from monitoring.source import Limit
 from monitoring.terms import problem_of
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from monitoring.metrics import Kind
     from service.assembly import Assembly
 
+CONCLUSIONS: Final = ("satisfactory", "conditions", UNSATISFACTORY)
+TIERS: Final = ("high", "medium", "low")
 KINDS: Final[Mapping[str, Kind[Any]]] = {
     kind.name: kind for kind in (CREDIT, VALUE_AT_RISK, SIGNAL)
 }
@@ -52,6 +56,16 @@ class LimitTerms:
     detector: str
 
 
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A validator's conclusion, the tier the model is put in, and the next review."""
+
+    conclusion: str
+    materiality: str
+    next_review: str
+    report_digest: str | None = None
+
+
 def publish(assembly: Assembly, *, digest: str, provenance_digest: str, actor_id: str) -> Appended:
     """Record a model whose blobs are already stored; refused when it was published before."""
     manifest = assembly.inventory.manifest(digest)
@@ -68,13 +82,38 @@ def publish(assembly: Assembly, *, digest: str, provenance_digest: str, actor_id
     )
 
 
-def approve(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> Appended:
-    """Record an approval; refused when the approver published the model."""
+def validate(
+    assembly: Assembly, *, digest: str, review: Review, reason: str, actor_id: str
+) -> Appended:
+    """Record a validation; refused when the validator published the model."""
     name = _in_use(assembly, digest)
-    published = _events(assembly, name, digest)[0]
-    if published.actor == actor_id:
+    _other_person(assembly, name, digest, actor_id, "validate")
+    _check_review(review, assembly.now()[:10])
+    data = {
+        "model_digest": digest,
+        "name": name,
+        "reason": reason,
+        "conclusion": review.conclusion,
+        "materiality": review.materiality,
+        "next_review": review.next_review,
+        "report_digest": review.report_digest,
+    }
+    return _append(
+        assembly, "model.validated", data, actor_id=actor_id, role=Role.APPROVER, ref=name
+    )
+
+
+def approve(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> Appended:
+    """Record an approval; refused when the approver published the model, or validation failed."""
+    name = _in_use(assembly, digest)
+    _other_person(assembly, name, digest, actor_id, "approve")
+    validated = assembly.inventory.catalog().version(digest).validated
+    if validated is not None and validated.data["conclusion"] == UNSATISFACTORY:
         raise ServiceError(
-            409, "same-person", f"{actor_id} published {digest}; another person must approve it"
+            409,
+            "validation-unsatisfactory",
+            f"entry {validated.leaf}, by {validated.actor}, found {digest} unsatisfactory: "
+            f"{validated.data['reason']}",
         )
     data = {"model_digest": digest, "name": name, "reason": reason}
     return _append(
@@ -83,7 +122,9 @@ def approve(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> A
 
 
 def promote(assembly: Assembly, *, digest: str, alias: str, reason: str, actor_id: str) -> Appended:
-    """Point an alias at an approved model."""
+    """Point an alias (champion, challenger or shadow) at an approved model."""
+    if alias not in ALIASES:
+        raise FieldRefused("alias", f"expected one of {', '.join(ALIASES)}")
     name = assembly.inventory.catalog(fresh=True).resolve(digest).name  # refuses what may not run
     data = {"model_digest": digest, "name": name, "alias": alias, "reason": reason}
     return _append(
@@ -105,8 +146,7 @@ def set_limit(assembly: Assembly, *, digest: str, terms: LimitTerms, actor_id: s
 
     Refuses a model that was never published, and terms that would silently judge nothing.
     """
-    _in_use(assembly, digest)
-    _check_terms(assembly.inventory.manifest(digest).kind, terms)
+    check_limit(assembly, digest, terms)
     data: dict[str, object] = {
         "model_digest": digest,
         "metric": terms.metric,
@@ -126,6 +166,12 @@ def set_limit(assembly: Assembly, *, digest: str, terms: LimitTerms, actor_id: s
 # --- what is refused before it is recorded ---------------------------------------------------
 
 
+def check_limit(assembly: Assembly, digest: str, terms: LimitTerms) -> None:
+    """Refuse terms that would judge nothing, and a model that is not in use."""
+    _in_use(assembly, digest)
+    _check_terms(assembly.inventory.manifest(digest).kind, terms)
+
+
 def _events(assembly: Assembly, name: str, digest: str) -> list[LifecycleEvent]:
     """Everything recorded of one digest."""
     history = assembly.inventory.catalog(fresh=True).history(name)
@@ -141,6 +187,26 @@ def _in_use(assembly: Assembly, digest: str) -> str:
     if events[-1].type == "model.withdrawn":
         raise Withdrawn(name, digest, events[-1].leaf)
     return name
+
+
+def _other_person(assembly: Assembly, name: str, digest: str, actor_id: str, act: str) -> None:
+    if _events(assembly, name, digest)[0].actor == actor_id:
+        raise ServiceError(
+            409, "same-person", f"{actor_id} published {digest}; another person must {act} it"
+        )
+
+
+def _check_review(review: Review, today: str) -> None:
+    if review.conclusion not in CONCLUSIONS:
+        raise FieldRefused("conclusion", f"expected one of {', '.join(CONCLUSIONS)}")
+    if review.materiality not in TIERS:
+        raise FieldRefused("materiality", f"expected one of {', '.join(TIERS)}")
+    try:
+        parsed = date.fromisoformat(review.next_review).isoformat()
+    except ValueError as error:
+        raise FieldRefused("next_review", "expected a day such as 2027-11-25") from error
+    if parsed != review.next_review or parsed <= today:
+        raise FieldRefused("next_review", f"expected a day after {today}")
 
 
 def _check_terms(kind: str, terms: LimitTerms) -> None:

@@ -1,6 +1,6 @@
 """What may run: the catalog, folded from lifecycle events in the order somebody else recorded them.
 
-A model is published, approved by another person, put behind an alias, withdrawn. An event that
+A model is published; others validate, approve, put behind an alias or withdraw it. An event that
 breaks a rule changes nothing and is kept in `ignored` with the reason: the events are already
 history, so folding them must not fail. `champion` is the alias meant when none is named.
 """
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CHAMPION: Final = "champion"
+ALIASES: Final = (CHAMPION, "challenger", "shadow")
+UNSATISFACTORY: Final = "unsatisfactory"  # a validation after which nothing is approved
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class LifecycleEvent:
     """A recorded event; `leaf` is its place in whatever log keeps it."""
 
     leaf: int
-    type: str  # model.published, .approved, .promoted or .withdrawn
+    type: str  # model.published, .validated, .approved, .promoted or .withdrawn
     time: str
     actor: str
     data: Mapping[str, Any]
@@ -51,14 +53,19 @@ class CatalogModel:
 
 
 @dataclass(slots=True)
-class _Version:
+class Version:
+    """One digest and what was decided about it; of several validations the newest."""
+
+    digest: str
     name: str
     published: LifecycleEvent
+    validated: LifecycleEvent | None = None
     approved: LifecycleEvent | None = None
     withdrawn: LifecycleEvent | None = None
 
     @property
     def status(self) -> str:
+        """The last of publication, approval and withdrawal."""
         if self.withdrawn is not None:
             return "withdrawn"
         return "published" if self.approved is None else "approved"
@@ -68,7 +75,7 @@ class _Version:
 class Catalog:
     """The state after every event applied so far."""
 
-    _versions: dict[str, _Version] = field(default_factory=dict)
+    _versions: dict[str, Version] = field(default_factory=dict)
     _aliases: dict[str, dict[str, str]] = field(default_factory=dict)
     _history: dict[str, list[LifecycleEvent]] = field(default_factory=dict)
     ignored: list[tuple[LifecycleEvent, str]] = field(default_factory=list)
@@ -101,6 +108,36 @@ class Catalog:
     def history(self, name: str) -> list[LifecycleEvent]:
         """The events of one name, oldest first; empty when nothing was published under it."""
         return list(self._history.get(name, ()))
+
+    def versions(self, name: str) -> list[Version]:
+        """Every digest ever published under a name, oldest first, withdrawn ones included."""
+        return [version for version in self._versions.values() if version.name == name]
+
+    def version(self, digest: str) -> Version:
+        """What was decided about a digest, whether or not it may run. Raises UnknownModel."""
+        found = self._versions.get(digest)
+        if found is None:
+            raise UnknownModel(digest[:200])
+        return found
+
+    def digest_of(self, ref: str) -> str:
+        """The digest that `name`, `name@alias` or `name@sha256:...` means, runnable or not.
+
+        A name without an alias means its champion, else its newest version.
+        """
+        name, _, place = ref.partition("@")
+        if DIGEST.fullmatch(name):
+            return self.version(name).digest
+        if not self.versions(name):
+            raise UnknownModel(ref[:200])
+        if DIGEST.fullmatch(place):
+            found = self.version(place)
+            if found.name != name:
+                raise UnknownModel(ref[:200], f"{place} was published as {found.name}")
+            return place
+        if place or CHAMPION in self._aliases.get(name, {}):
+            return self._behind(ref)
+        return self.versions(name)[-1].digest
 
     def resolve(self, ref: str) -> ModelRef:
         """The model behind `name`, `name@alias` or a digest.
@@ -152,7 +189,7 @@ class Catalog:
         if event.type == "model.published":
             if version is not None:
                 return "this digest was published before"
-            self._versions[digest] = _Version(name, event)
+            self._versions[digest] = Version(digest, name, event)
             return None
         if version is None:
             return "this digest was never published"
@@ -162,10 +199,16 @@ class Catalog:
             return "this digest was withdrawn"
         return self._advance(event, version, digest)
 
-    def _advance(self, event: LifecycleEvent, version: _Version, digest: str) -> str | None:
-        if event.type == "model.approved":
+    def _advance(self, event: LifecycleEvent, version: Version, digest: str) -> str | None:
+        if event.type == "model.validated":
+            if version.published.actor == event.actor:
+                return "the publisher cannot validate"
+            version.validated = event
+        elif event.type == "model.approved":
             if version.published.actor == event.actor:
                 return "the publisher cannot approve"
+            if _found_wanting(version):
+                return "the newest validation is unsatisfactory"
             version.approved = version.approved or event
         elif event.type == "model.promoted":
             if version.approved is None:
@@ -176,6 +219,12 @@ class Catalog:
         else:
             return f"{event.type} is not a lifecycle event"
         return None
+
+
+def _found_wanting(version: Version) -> bool:
+    return (
+        version.validated is not None and version.validated.data.get("conclusion") == UNSATISFACTORY
+    )
 
 
 def _instant(text: str) -> datetime:
