@@ -146,6 +146,29 @@ class ProvenanceRefused(ModelError):
         self.reason = reason
 
 
+class SignatureMissing(ProvenanceRefused):
+    """No OpenSSF model signature was recorded."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"signature missing: {reason}")
+
+
+class SignatureWrong(ProvenanceRefused):
+    """An OpenSSF model signature is by another key, of other files, or malformed."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(f"signature wrong ({part}): {reason}")
+        self.part = part
+
+
+class SignatureExpired(ProvenanceRefused):
+    """A model was signed with a key outside the time that it counts for."""
+
+    def __init__(self, holder: str, reason: str, at: str) -> None:
+        super().__init__(f"signature expired: by {holder}'s key at {at}; {reason}")
+        self.holder = holder
+
+
 # --- its inputs ------------------------------------------------------------------------------
 
 

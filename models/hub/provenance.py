@@ -28,6 +28,8 @@ PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT: Final = "https://in-toto.io/Statement/v1"
 PREDICATE: Final = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Final = "urn:assay:build:reference-training:v1"
+DECLARED: Final = "urn:assay:build:declared-training:v1"  # trained elsewhere, as its publisher says
+SIGNATURE: Final = "OpenSSF model signature"  # a by-product: the bundle over the model's files
 ENVELOPE_MAX: Final = 256 << 10  # bytes
 
 
@@ -39,6 +41,14 @@ class Statement:
     subjects: tuple[str, ...]  # digests, the manifest's first
     predicate: dict[str, Any]
 
+    @property
+    def signature_digest(self) -> str | None:
+        """The bundle of the model's own signature, where the statement names one."""
+        for item in self.predicate.get("runDetails", {}).get("byproducts", ()):
+            if isinstance(item, dict) and item.get("name") == SIGNATURE:
+                return "sha256:" + str(item.get("digest", {}).get("sha256"))
+        return None
+
 
 def pae(payload_type: str, payload: bytes) -> bytes:
     """DSSE's pre-authentication encoding: the bytes that are signed."""
@@ -46,15 +56,18 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def statement_bytes(manifest: Manifest) -> bytes:
-    """The in-toto statement of a manifest and its artifacts."""
+def statement_bytes(manifest: Manifest, *, signature_digest: str | None = None) -> bytes:
+    """The in-toto statement of a manifest and its artifacts, and of the files' own signature."""
     artifacts = {output.artifact: output.name for output in manifest.outputs}
     subjects = [(f"{manifest.name}.manifest", manifest.digest)]
     subjects += [(f"{manifest.name}.{name}", digest) for digest, name in artifacts.items()]
     training = manifest.training
+    run: dict[str, object] = {"builder": {"id": "urn:assay:builder:house"}}
+    if signature_digest is not None:
+        run["byproducts"] = [{"name": SIGNATURE, "digest": _hashes(signature_digest)}]
     predicate = {
         "buildDefinition": {
-            "buildType": BUILD_TYPE,
+            "buildType": BUILD_TYPE if manifest.source is None else DECLARED,
             "externalParameters": {
                 "name": manifest.name,
                 "version": manifest.version,
@@ -67,7 +80,7 @@ def statement_bytes(manifest: Manifest) -> bytes:
                 {"name": "environment", "digest": _hashes(manifest.environment_digest)},
             ],
         },
-        "runDetails": {"builder": {"id": "urn:assay:builder:house"}},
+        "runDetails": run,
     }
     return canonical_bytes(
         {
@@ -122,7 +135,10 @@ def check_provenance(envelope: bytes, manifest: Manifest, verify: Verify) -> Sta
     wanted = (manifest.digest, *dict.fromkeys(output.artifact for output in manifest.outputs))
     if statement.subjects != wanted:
         raise ProvenanceRefused(f"the statement is about {statement.subjects[0]}, not {wanted[0]}")
-    expected = parse_canonical(statement_bytes(manifest), limit=ENVELOPE_MAX)
+    signature = statement.signature_digest
+    expected = parse_canonical(
+        statement_bytes(manifest, signature_digest=signature), limit=ENVELOPE_MAX
+    )
     if not isinstance(expected, dict) or statement.predicate != expected["predicate"]:
         raise ProvenanceRefused("the statement and the manifest tell different training")
     return statement

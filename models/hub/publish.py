@@ -36,10 +36,19 @@ class Published:
     provenance_digest: str
 
 
-def publish(store: BlobStore, package: Package, *, key_id: str, sign: Sign) -> Published:
-    """Store a package and a statement signed by the publisher."""
+def publish(
+    store: BlobStore,
+    package: Package,
+    *,
+    key_id: str,
+    sign: Sign,
+    signature: bytes | None = None,
+) -> Published:
+    """Store a package, its signature, and a statement about both signed by the publisher."""
     manifest = Manifest.parse(package.manifest.to_bytes())  # what cannot be read is not published
-    wanted = sorted(set(manifest.blobs) - {manifest.environment_digest})  # the house has that one
+    wanted = sorted(set(manifest.blobs))
+    if manifest.environment_digest not in package.blobs:  # then it is the house's own
+        wanted.remove(manifest.environment_digest)
     for digest in wanted:
         if digest not in package.blobs:
             raise ManifestRefused("package", f"{digest} is named and not included")
@@ -49,5 +58,7 @@ def publish(store: BlobStore, package: Package, *, key_id: str, sign: Sign) -> P
     for digest in wanted:
         store.put(package.blobs[digest])
     store.put(manifest.to_bytes())
-    envelope = seal_envelope(statement_bytes(manifest), key_id=key_id, sign=sign)
+    named = None if signature is None else store.put(signature)
+    statement = statement_bytes(manifest, signature_digest=named)
+    envelope = seal_envelope(statement, key_id=key_id, sign=sign)
     return Published(digest=manifest.digest, provenance_digest=store.put(envelope))
