@@ -112,17 +112,19 @@ def _hex(data: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(data.hex().encode(), np.uint8)
 
 
-def again(predictor: Predictor, columns: Columns, records: bytes) -> tuple[bytes, dict[int, str]]:
+def again(
+    predictor: Predictor, columns: Columns, records: bytes, *, served: int
+) -> tuple[bytes, dict[int, str]]:
     """The records that the model makes of the same salts and inputs; and rows it refuses, why.
 
-    A batch is refused whole when its columns are not the model's.
+    `served` is how many rows were answered together: another engine runs them now. A batch is refused whole when its columns are not the model's.
     """
     own = (predictor.feature_names, predictor.output_names, predictor.decisions)
     if own != (columns.inputs, columns.outputs, columns.decisions):
         count = len(records) // columns.width
         return b"", dict.fromkeys(range(count), "other inputs, outputs or decisions than recorded")
     table = unpack(columns, records)
-    outputs, decisions, refused = predictor.rerun_columns(table.inputs)
+    outputs, decisions, refused = predictor.rerun_columns(table.inputs, served=served)
     made = pack(Table(table.salts, decisions, table.inputs, outputs))
     return made.tobytes(), refused
 

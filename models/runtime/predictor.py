@@ -116,13 +116,15 @@ class Predictor:
         return self._run_columns(matrix, self._serving)
 
     def rerun_columns(
-        self, matrix: NDArray[np.float32]
+        self, matrix: NDArray[np.float32], *, served: int
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8], dict[int, str]]:
-        """`run_columns` of recorded rows, on the other engine; and which rows are refused, why."""
+        """`run_columns` of recorded rows, and which of them are refused, why.
+
+        On the engine that did not serve a request of `served` rows.
+        """
         self._check_shape(matrix)
         other: dict[str, Run] = {
-            name: partial(engines.other, served=len(matrix))
-            for name, engines in self._engines.items()
+            name: partial(engines.other, served=served) for name, engines in self._engines.items()
         }
         return *self._run_columns(matrix, other), self._encoder.refusals(matrix)
 

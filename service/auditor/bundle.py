@@ -15,9 +15,10 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from ledger.columnar import COLUMNS, Columns
 from ledger.errors import LedgerError
 from ledger.grammar import ROWS_MAX
-from ledger.layout import blob_path, is_blob, openings_path, rows_path
+from ledger.layout import batch_records_path, blob_path, is_blob, openings_path, rows_path
 from ledger.record import unsigned_body
 from ledger.tiles import TILE_WIDTH, split_bundle, tile_path, width_at
 from ledger.verify import Finding, KnownKey, LogFindings
@@ -36,6 +37,7 @@ __all__ = [
     "LogFindings",
     "OutcomeSigner",
     "Prediction",
+    "RecordedBatch",
     "RecordedRow",
     "read_bundle",
 ]
@@ -70,6 +72,7 @@ class Prediction:
     mode: str
     row_count: int
     signer: str
+    columns: Columns | None = None  # of a batch, whose rows are records
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,18 @@ class RecordedRow:
     outputs: Mapping[str, str]
     decision: str
     erased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBatch:
+    """The rows of one batch as records. `records` is None when they are not in the export."""
+
+    leaf: int
+    model_digest: str
+    model_name: str
+    columns: Columns
+    row_count: int
+    records: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +166,11 @@ class Bundle:
                 yield record
 
     def rows(self) -> Iterator[RecordedRow]:
-        """Every recorded row with its opening, holding one entry bundle at a time."""
+        """Every recorded row but those of batches, holding one entry bundle at a time."""
         held, many, openings = -1, _NOTHING, _NOTHING
         for number, body, leaf in self._entries():
             prediction = _record(leaf, body)
-            if not isinstance(prediction, Prediction):
+            if not isinstance(prediction, Prediction) or prediction.columns is not None:
                 continue
             if number != held:
                 many = _lines(self.source, rows_path(number), "row")
@@ -168,6 +183,28 @@ class Bundle:
                 erased = (leaf, index) in self.log.erased
                 row = _row(prediction, index, rows.get(index), opened.get(index))
                 yield replace(row, erased=True) if erased else row
+
+    def batches(self) -> Iterator[RecordedBatch]:
+        """Every batch with its records, holding one at a time."""
+        for _, body, leaf in self._entries():
+            prediction = _record(leaf, body)
+            if isinstance(prediction, Prediction) and prediction.columns is not None:
+                yield self._batch(prediction, prediction.columns)
+
+    def _batch(self, prediction: Prediction, columns: Columns) -> RecordedBatch:
+        try:
+            records = self.source.read(batch_records_path(prediction.leaf))
+        except OSError:
+            records = b""
+        fits = len(records) == prediction.row_count * columns.width
+        return RecordedBatch(
+            leaf=prediction.leaf,
+            model_digest=prediction.model_digest,
+            model_name=prediction.model_name,
+            columns=columns,
+            row_count=prediction.row_count,
+            records=records if fits else None,  # a wrong length is named by the log's check
+        )
 
     def _entries(self) -> Iterator[tuple[int, dict[str, Any], int]]:
         """Bundle number, body and leaf of each readable entry of this bundle."""
@@ -251,7 +288,7 @@ def _record(leaf: int, body: dict[str, Any]) -> Prediction | OutcomeSigner | Non
             return _prediction(leaf, body)
         if body["type"] == "outcome":
             return OutcomeSigner(leaf, str(body["producer"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, LedgerError):
         pass  # named by the log's check, which holds every entry against its grammar
     return None
 
@@ -259,7 +296,9 @@ def _record(leaf: int, body: dict[str, Any]) -> Prediction | OutcomeSigner | Non
 def _prediction(leaf: int, body: dict[str, Any]) -> Prediction:
     data = body["data"]
     count = data["row_count"]
-    if not 1 <= count <= ROWS_MAX or (count == 1 and not isinstance(data["row"], dict)):
+    columns = Columns.of(data) if COLUMNS in data else None
+    alone = columns is None and count == 1
+    if not 1 <= count <= ROWS_MAX or (alone and not isinstance(data["row"], dict)):
         raise ValueError(leaf)
     return Prediction(
         leaf=leaf,
@@ -270,6 +309,7 @@ def _prediction(leaf: int, body: dict[str, Any]) -> Prediction:
         mode=str(data["verification_mode"]),
         row_count=int(count),
         signer=str(body["producer"]),
+        columns=columns,
     )
 
 

@@ -1,7 +1,9 @@
 """Replay: every recorded execution run again from its opened inputs, and compared.
 
 The model arrives as a callable from texts to texts, loaded by digest elsewhere: this file knows no
-model format. Rows are batched per model, read once and never held all at the same time.
+model format. Rows are batched per model, read once and never held all at the same time. A batch
+recorded by columns goes through whole: from its records the model makes records again, and equal
+bytes need no second look.
 
 Five outcomes, counted and never mixed: bit-exact; within the tolerance that the policy declares
 for that output; different; erased (the opening was destroyed and an entry says so); not replayable
@@ -17,16 +19,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from service.auditor.bundle import Finding
+from ledger.errors import LedgerError
+from service.auditor.bundle import Finding, RecordedRow
 from service.verification.evidence import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from service.auditor.bundle import Bundle, RecordedRow
+    from ledger.columnar import Columns
+    from service.auditor.bundle import Bundle, RecordedBatch
     from service.verification.policy import Policy
 
 CHECK: Final = "execution"
+RECORD_ROWS: Final = 8192  # of a batch, run at once: bounds memory
 BATCH_ROWS: Final = 1024  # past this the model's own cost per row no longer falls
 FINDINGS_KEPT: Final = 1000  # the rest is counted: a report must stay readable and bounded
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,15})")  # 16 digits cover 2^53
@@ -66,8 +71,22 @@ class Executed(Protocol):
         """Why these inputs cannot be run; None when they were."""
 
 
+class Rerun(Protocol):
+    """A model, ready to run recorded rows again."""
+
+    def __call__(self, rows: Sequence[Mapping[str, str]], /) -> Sequence[Executed]:
+        """Rows as texts by input name."""
+
+    def records(
+        self, columns: Columns, records: bytes, *, served: int
+    ) -> tuple[bytes, Mapping[int, str]]:
+        """Records made again of the same salts and inputs; rows refused, by place, and why.
+
+        `served` is how many rows the batch has, of which these may be some.
+        """
+
+
 if TYPE_CHECKING:
-    Rerun = Callable[[Sequence[Mapping[str, str]]], Sequence[Executed]]
     Load = Callable[[str], Rerun]
 
 
@@ -183,6 +202,8 @@ def replay_bundle(
             _run(tally, waiting.pop(row.model_digest))
     for batch in waiting.values():
         _run(tally, batch)
+    for recorded in bundle.batches():
+        _run_batch(tally, recorded, bundle.log.erased)
     return Replay(
         executions=tuple(
             Execution(digest, tally.counts[digest]) for digest in sorted(tally.counts)
@@ -202,6 +223,85 @@ def _run(tally: _Tally, batch: list[RecordedRow]) -> None:
     results = rerun([row.inputs or {} for row in batch])
     for row, executed in zip(batch, results, strict=True):
         _compare(tally, row, executed)
+
+
+def _run_batch(tally: _Tally, batch: RecordedBatch, erased: Mapping[tuple[int, int], int]) -> None:
+    """Run a batch's records again, some thousands at a time; equal bytes are bit-exact rows."""
+    width, whole = batch.columns.width, batch.records
+    for first in range(0, batch.row_count, RECORD_ROWS):
+        rows = range(first, min(first + RECORD_ROWS, batch.row_count))
+        piece = b"" if whole is None else whole[rows.start * width : rows.stop * width]
+        there = _there(piece, width)
+        if len(there) < len(rows):
+            for row in set(rows).difference(first + place for place in there):
+                known = (batch.leaf, row) in erased
+                kind = Comparison.ERASED if known else Comparison.NOT_REPLAYABLE
+                tally.count(batch.model_digest, kind)
+            piece = b"".join(piece[place * width : (place + 1) * width] for place in there)
+        if there:
+            _run_records(tally, batch, piece, [first + place for place in there])
+
+
+def _there(records: bytes, width: int) -> Sequence[int]:
+    """The places of the records that are more than zero bytes."""
+    places = range(len(records) // width)
+    if bytes(width) not in records:
+        return places
+    return [place for place in places if any(records[place * width : (place + 1) * width])]
+
+
+def _run_records(tally: _Tally, batch: RecordedBatch, records: bytes, rows: Sequence[int]) -> None:
+    """Run records of these rows again."""
+    rerun = tally.model(batch.model_digest, batch.leaf)
+    if rerun is None:
+        tally.count(batch.model_digest, Comparison.NOT_REPLAYABLE, len(rows))
+        return
+    made, refused = rerun.records(batch.columns, records, served=batch.row_count)
+    if made == records and not refused:
+        tally.count(batch.model_digest, Comparison.BIT_EXACT, len(rows))
+        return
+    width = batch.columns.width
+    for place, row in enumerate(rows):
+        old, new = (part[place * width : (place + 1) * width] for part in (records, made))
+        if old == new and place not in refused:
+            tally.count(batch.model_digest, Comparison.BIT_EXACT)
+        else:
+            _compare(tally, _in_words(batch, row, old), _Again.of(batch, new, refused.get(place)))
+
+
+def _in_words(batch: RecordedBatch, row: int, record: bytes) -> RecordedRow:
+    """One record as a row of texts; a decision that the columns do not name is none."""
+    outputs, decision = _outputs(batch.columns, record)
+    return RecordedRow(
+        leaf=batch.leaf,
+        row_index=row,
+        model_digest=batch.model_digest,
+        model_name=batch.model_name,
+        inputs={},
+        outputs=outputs,
+        decision=decision,
+    )
+
+
+def _outputs(columns: Columns, record: bytes) -> tuple[dict[str, str], str]:
+    try:
+        row = columns.row(record)
+    except LedgerError:
+        return {}, ""
+    return {name: str(value) for name, value in row.outputs.items()}, row.decision
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """What the model made of one record."""
+
+    outputs: Mapping[str, str]
+    decision: str
+    refused: str | None
+
+    @classmethod
+    def of(cls, batch: RecordedBatch, record: bytes, refused: str | None) -> _Again:
+        return cls(*_outputs(batch.columns, record), refused)
 
 
 def _compare(tally: _Tally, row: RecordedRow, executed: Executed) -> None:

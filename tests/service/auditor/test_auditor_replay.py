@@ -38,6 +38,9 @@ class Recorded:
     def rows(self):
         return iter(self.kept)
 
+    def batches(self):
+        return iter(())
+
 
 def row(leaf=0, *, output="7", model=A, inputs=(("x", "1"),), decision="flat", erased=False):
     outputs = {} if output is None else {"margin_q16": output}
