@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from flask import Response, abort, redirect, request
 
 from dashboards import alarms
+from dashboards.model_report import figure_of
 from dashboards.reading import Problem, ReadError, part
 from dashboards.render import page
 
@@ -81,12 +82,14 @@ def _shown(
     comment: str = "",
 ) -> Response:
     body = read(f"/v1/alarms/{leaf}")
+    found = alarms.one(body["alarm"])
     me = part(read, "/v1/me").body or {}
     done = request.args.get("done")
     return page(
         "alarm.html",
         problem.status if problem else 200,
-        alarm=alarms.one(body["alarm"]),
+        alarm=found,
+        **figure_of(read, found.model, found.about, found.policy_leaf),
         history=body.get("history") or (),
         policy=body.get("policy") or {},
         record=body.get("evidence") or {},

@@ -5,7 +5,7 @@
 |`/models/<name>`|the model, both newest reports, its alarms|
 |`/models/<name>/<tab>`|the model, the newest correctness report (`?report=N`: that at leaf N)|
 |`/models/<name>/alarms`, `/drift`, `/limits`, `/challenger`|the model and that one resource|
-|`/models/<name>/figures/<figure>.csv`|the model and the correctness report|
+|`/models/<name>/figures/<figure>`, `.csv`|the model and the correctness report|
 
 No page reads predictions or outcomes: what they show was computed when the report was issued, so
 a page costs the same whatever the month held.
@@ -13,26 +13,25 @@ a page costs the same whatever the month held.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Response, abort, request
+from flask import Response, abort, redirect, request
 
 from dashboards import alarms, champion, correctness, drift, honesty, limits, tabs
-from dashboards.figures import Figure, of_estimate, of_table
-from dashboards.reading import Part, Problem, part, segment
+from dashboards.model_report import digests_of, group, headline, place, report_at, tab_of
+from dashboards.reading import part, segment
 from dashboards.render import guard, ident, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flask import Blueprint
+    from werkzeug.wrappers import Response as WerkzeugResponse
 
-    from dashboards.correctness import CorrectnessView, Estimate, Evaluated
-    from dashboards.reading import Body, Read
+    from dashboards.figures import Figure
+    from dashboards.reading import Read
 
-CORRECTNESS: Final = "/v1/reports/correctness"
 HONESTY: Final = "/v1/reports/honesty"
 
 
@@ -42,86 +41,7 @@ def add_pages(pages: Blueprint, read: Read) -> None:
     pages.add_url_rule("/models/<name>/<tab>", "model_tab", partial(_tab, read))
     pages.add_url_rule("/models/<name>/board-pack", "board_pack", partial(_board_pack, read))
     pages.add_url_rule("/models/<name>/figures/<figure>.csv", "figure_csv", partial(_csv, read))
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a figure stands, for its links."""
-
-    model: str
-    page: str
-    leaf: int
-    pinned: bool
-
-    @property
-    def query(self) -> str:
-        """What keeps a link at the report it is about."""
-        return f"?report={self.leaf}" if self.pinned else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An estimate with its chart."""
-
-    estimate: Estimate
-    figure: Figure
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """What one tab shows of a report."""
-
-    tab: tabs.Tab
-    estimates: tuple[Shown, ...]
-    figures: tuple[Figure, ...]
-    tables: tuple[Mapping[str, Any], ...]
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing under the tab."""
-        return not (self.estimates or self.figures or self.tables)
-
-
-def report_at(read: Read, leaf: int | None) -> Part:
-    """The correctness report at a leaf, or the newest; never another one than was asked for."""
-    if leaf is None:
-        return part(read, CORRECTNESS)
-    found = part(read, f"{CORRECTNESS}/{leaf}")
-    if found.body and found.body.get("leaf_index") != leaf:
-        told = f"The API answered with the report at leaf {found.body.get('leaf_index')}."
-        return Part(None, Problem(404, f"No correctness report at leaf {leaf}", told))
-    return found
-
-
-def group(found: Evaluated | None, tab: tabs.Tab) -> Group:
-    """The estimates, charts and tables of a tab."""
-    if found is None:
-        return Group(tab, (), (), ())
-    names = _idents(found)
-    shown = tuple(
-        Shown(e, of_estimate(e, names[id(e)])) for e in tabs.estimates_under(found, tab.slug)
-    )
-    drawn, plain = [], []
-    for table in tabs.tables_under(found, tab.slug):
-        figure = of_table(table, ident(table["title"]))
-        if figure is None:
-            plain.append(table)
-        else:
-            drawn.append(figure)
-    return Group(tab, shown, tuple(drawn), tuple(plain))
-
-
-def _idents(found: Evaluated) -> dict[int, str]:
-    """An id for each estimate: its metric, with the limit's leaf where several judge one metric."""
-    names: dict[int, str] = {}
-    for e in found.estimates:
-        name = ident(e.metric)
-        if name in names.values():
-            name = f"{name}-{ident(e.limit_leaf)}"
-        while name in names.values():
-            name += "-x"
-        names[id(e)] = name
-    return names
+    pages.add_url_rule("/models/<name>/figures/<figure>", "figure", partial(_figure, read))
 
 
 def _summary(read: Read, name: str) -> Response:
@@ -135,8 +55,8 @@ def _summary(read: Read, name: str) -> Response:
         honesty=view,
         honesty_part=honest,
         run=view.of(digests) if view else None,
-        headline=_headline(found),
-        judged=[(e, _tab_of(found, e)) for e in found.estimates if e.limit is not None]
+        headline=headline(found),
+        judged=[(e, tab_of(found, e)) for e in found.estimates if e.limit is not None]
         if found
         else [],
         alarm_list=_alarms_of(read, digests),
@@ -155,16 +75,29 @@ def _tab(read: Read, name: str, tab: str) -> Response:
     return page(f"model_{known.slug}.html", **context, **_OWN[known.slug](read, context))
 
 
+def _find(context: Mapping[str, Any], figure: str) -> tuple[tabs.Tab, Figure]:
+    """A figure of the report and the tab it stands under; 404 where there is none."""
+    found = (
+        (tab, drawn)
+        for tab in context["tabs"]
+        if tab.slug in tabs.FIGURES
+        for drawn in group(context["found"], tab).drawn
+        if drawn.ident == figure
+    )
+    return next(found, None) or abort(404)
+
+
+def _figure(read: Read, name: str, figure: str) -> WerkzeugResponse:
+    """The lasting address of a chart: on to its place under its tab."""
+    context = _context(read, name, tabs.TABS[0])
+    tab, _ = _find(context, figure)
+    return redirect(f"{context['address']}/{tab.slug}{context['at'].query}#{figure}")
+
+
 def _csv(read: Read, name: str, figure: str) -> Response:
     context = _context(read, name, tabs.TABS[0])
     found, view = context["found"], context["correctness"]
-    groups = [group(found, tab) for tab in context["tabs"] if tab.slug in tabs.FIGURES]
-    figures = [s.figure for g in groups for s in g.estimates] + [
-        f for g in groups for f in g.figures
-    ]
-    wanted = next((f for f in figures if f.ident == figure), None)
-    if wanted is None or found is None:
-        abort(404)
+    _, wanted = _find(context, figure)
     text = wanted.csv(model=name, model_digest=found.digest, report_leaf=view.leaf)
     response = Response(text, content_type="text/csv; charset=utf-8")
     file = f"{ident(name)}-{figure}-{view.leaf}.csv"
@@ -207,38 +140,12 @@ def _context(read: Read, name: str, tab: tabs.Tab) -> dict[str, Any]:
         "correctness": view,
         "correctness_part": reported,
         "found": found,
-        "at": _place(view, address, tab, pinned=leaf is not None),
+        "at": place(view, address, tab, pinned=leaf is not None),
         "address": address,
         "asked_leaf": leaf,
+        "halts": (part(read, "/v1/halts").body or {}).get("halts") or [],
         "caveats": tabs.caveats(found) if found else [],
     }
-
-
-def digests_of(model: Body) -> list[str]:
-    """A model's versions, the one in use first, then the newest."""
-    found = [model["aliases"][a] for a in sorted(model["aliases"], key=lambda a: a != "champion")]
-    return found + [v["model_digest"] for v in reversed(model["versions"])]
-
-
-def _place(
-    view: CorrectnessView | None, address: str, tab: tabs.Tab, *, pinned: bool
-) -> Place | None:
-    if view is None:
-        return None
-    return Place(address, f"{address}/{tab.slug}" if tab.slug else address, view.leaf, pinned)
-
-
-def _headline(found: Evaluated | None) -> Shown | None:
-    if found is None or found.headline is None:
-        return None
-    return Shown(found.headline, of_estimate(found.headline, _idents(found)[id(found.headline)]))
-
-
-def _tab_of(found: Evaluated, estimate: Estimate) -> str:
-    for slug in tabs.FIGURES:
-        if estimate in tabs.estimates_under(found, slug):
-            return f"{slug}#{_idents(found)[id(estimate)]}"
-    return ""
 
 
 def _alarms_of(read: Read, digests: list[str]) -> alarms.Listed:

@@ -2,7 +2,7 @@
 
 |page|reads|
 |---|---|
-|`/`|`/v1/models`, both newest reports, `/v1/alarms`|
+|`/`|`/v1/models`, both newest reports, `/v1/alarms`, `/v1/halts`|
 |`/models/...`|`model_pages`|
 |`/alarms`, `/alarms/<n>`|`alarm_pages`|
 |`/ledger`, `/ledger/entries/<n>`|`/v1/ledger`, `/v1/ledger/entries`, `/v1/ledger/entries/<n>`|
@@ -65,6 +65,7 @@ def _overview(read: Read) -> Response:
         "overview.html",
         models=catalog["models"],
         alarm_list=alarms.listed(part(read, "/v1/alarms")),
+        halts=(part(read, "/v1/halts").body or {}).get("halts") or [],
         **_reports(read),
     )
 

@@ -48,6 +48,7 @@ class House:
 
     answers: dict[str, Any] = field(default_factory=samples.house)
     asked: list[str] = field(default_factory=list)
+    sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def read(self, path: str) -> dict[str, Any]:
         self.asked.append(path)
@@ -62,6 +63,22 @@ class House:
         if isinstance(found, dashboards.ReadError):
             raise found
         return found
+
+    def act(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """What the API does with a form, as far as a page shows it."""
+        self.sent.append((path, body))
+        if len(body["comment"]) < 3:
+            told = {"field": "comment", "message": "at least 3 characters"}
+            raise dashboards.ReadError(422, {"detail": "a field was refused", "errors": [told]})
+        base, _, word = path.rpartition("/")
+        found = self.answers[base]
+        found["alarm"]["state"] = {"acknowledge": "acknowledged", "close": "closed"}.get(
+            word, found["alarm"]["state"]
+        )
+        kind = {"acknowledge": "acknowledged", "comment": "commented", "close": "closed"}[word]
+        act = {"leaf_index": 173, "type": f"alarm.{kind}", "comment": body["comment"]}
+        found["history"].append(act | {"event_time": samples.at(172), "actor_id": "risk:okafor"})
+        return {"leaf_index": 173, "receipt": {}}
 
     def _entries(self, query: dict[str, list[str]]) -> dict[str, Any]:
         held = self.answers["/v1/ledger/entries"]["entries"]
@@ -136,7 +153,7 @@ class Site:
 def make_app(house: House) -> Flask:
     """The pages over a house, with a sign-in page as the service mounts it."""
     app = Flask("pages", static_folder=None)
-    app.register_blueprint(dashboards.blueprint(house.read))
+    app.register_blueprint(dashboards.blueprint(house.read, house.act))
     app.add_url_rule("/sign-in", "sign_in", lambda: dashboards.render_sign_in(None, "/ledger"))
     app.add_url_rule("/openapi.json", "openapi", lambda: house.answers["/openapi.json"])
     app.config["PROPAGATE_EXCEPTIONS"] = True

@@ -127,6 +127,18 @@ def _house() -> bytes:
         "/v1/predictions/40.1": prediction(40, rows=3, row=1),
         "/v1/predictions/64.0": prediction(64, rows=1),
         "/openapi.json": stored("openapi"),
+        "/v1/halts": {
+            "halts": [
+                {
+                    "model_digest": digest("value-at-risk"),
+                    "name": "value-at-risk",
+                    "state": "blocked",
+                    "alarm_leaf": 172,
+                    "halted_leaf": 172,
+                    "reason": "a red alarm",
+                }
+            ]
+        },
         "/v1/me": {"actor_id": "risk:okafor", "scopes": ["risk"]},
         "/v1/alarms": {
             "alarms": [alarm(172), alarm(160, "closed"), job_alarm()],

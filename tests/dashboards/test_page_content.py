@@ -222,7 +222,7 @@ def test_refusal_without_any_body_is_still_a_page(site):
 
 
 def test_page_asks_only_for_paths_of_the_api(site):
-    for path in ("/", "/models/value-at-risk", "/ledger", "/predictions/64.0"):
+    for path in ("/", "/models/value-at-risk", "/alarms/172", "/ledger", "/predictions/64.0"):
         site.page(path)
     assert all(p.startswith("/v1/") for p in site.house.asked)
 
