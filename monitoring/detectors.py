@@ -16,7 +16,7 @@ is plain JSON with floats in exact hexadecimal, so a stream cut anywhere goes on
 highest at the alarm is the evidence shown with it. It describes the alarm and does not raise it.
 
 Names a limit may carry: `threshold`, `interval`, and `e-sr` with parameters, such as
-`e-sr run_length=2750` or `e-sr run_length=20000 maturity_days=30`.
+`e-sr run_length=2500` or `e-sr run_length=20000 maturity_days=30`.
 """
 
 from __future__ import annotations

@@ -97,10 +97,10 @@ def _by_outcome(over):
         return [int(first[0])] if first[0] >= 0 else []
 
     return {
-        "e-SR, A=2,750 (default)": one(sequential(over[:, None], 2_750, 0)),
-        "e-SR, A=2,500 (10 years)": one(sequential(over[:, None], 2_500, 0)),
+        "e-SR, A=2,500 (10 years, default)": one(sequential(over[:, None], 2_500, 0)),
+        "e-SR, A=2,750": one(sequential(over[:, None], 2_750, 0)),
         "e-SR, A=10,000 (40 years)": one(sequential(over[:, None], 10_000, 0)),
-        "e-SR, too few, A=2,750": one(sequential(over[:, None], 2_750, 0, "min")),
+        "e-SR, too few, A=2,500": one(sequential(over[:, None], 2_500, 0, "min")),
         "Traffic light amber (>=5)": days(counts >= 5),
         "Traffic light red (>=10)": days(counts >= 10),
         "Kupiec 250d daily, too many": days(counts >= many),

@@ -53,8 +53,9 @@ class Report:
         self.lines += [
             "## The credit book",
             "",
-            f"{book.told}; {len(book.p):,} rows in the pool, default rate {book.y.mean():.4f}. AUC: "
-            f"{held}. Mean excess Brier score before any break: {excess:.4f} of the 0.01 tolerated.",
+            f"{book.told}; {len(book.p):,} rows in the pool, default rate {book.y.mean():.4f}.",
+            f"AUC: {held}.",
+            f"Mean excess Brier score before any break: {excess:.4f} of the 0.01 tolerated.",
             f"Benign mix: weights on `{book.benign_column}`, which the model does not use."
             if book.benign_column
             else "No column is free of the model, so there is no benign mix.",
@@ -137,8 +138,8 @@ class Report:
         shares = {name: float(hit.mean()) for name, hit in found["false"].items()}
         few = "; ".join(f"{name} {with_error(value, runs)}" for name, value in shares.items())
         self.lines += [
-            f"Value at risk, run length 2,750 on each side, {runs:,} runs. False alarms in three "
-            f"years: {few}.",
+            f"Value at risk, run length 2,500 on each side, {runs:,} runs.",
+            f"False alarms in three years: {few}.",
             "",
         ]
         false = shares["too many"]
@@ -166,7 +167,7 @@ class Report:
             "|---|---|---|",
             *(f"| {name} | {first} | {months} |" for name, first, months in rows),
             "",
-            "Evidently's distance is computed here by its formula. Asked itself on "
+            "Evidently's distance is computed here by its formula. Asked itself, on",
             f"{compared} columns of months, Evidently 0.7.23 differs by at most {gap:.1e} of the value.",
             "",
         ]
@@ -237,6 +238,10 @@ INTRODUCTION = [
     "a run length under its tolerance (docs/correctness.md); how soon it finds a change is measured",
     "here and promised by nothing. Two parts are simulated in time: the credit rows are real and their",
     "order is not, and exceedances are drawn at a rate. The replay is one history.",
+    "",
+    "A first acceptance, on seeds 20000 to 20199 with run length 2,750 for exceedances, missed one",
+    "target: a rate of 6% was found after a median of 61.5 trading days, not 60; everything else was met.",
+    "The default was then lowered to 2,500 and judged again on the seeds below, declared before that run.",
     "",
 ]
 CREDIT_READING = [

@@ -98,10 +98,10 @@ def rules():
         "Traffic light red (>=10)": rolling(lambda c: c >= 10),
         "Christoffersen monthly": christoffersen,
         "e-process, fixed start": lambda x, start: fixed_start(x, 0.01, bets, start=start),
-        "e-SR, A=2,500 (10 years)": lambda x, start: sequential(x, 2_500, start),
-        "e-SR, A=2,750 (default)": lambda x, start: sequential(x, 2_750, start),
+        "e-SR, A=2,500 (10 years, default)": lambda x, start: sequential(x, 2_500, start),
+        "e-SR, A=2,750": lambda x, start: sequential(x, 2_750, start),
         "e-SR, A=10,000 (40 years)": lambda x, start: sequential(x, 10_000, start),
-        "e-SR, too few, A=2,750": lambda x, start: sequential(x, 2_750, start, "min"),
+        "e-SR, too few, A=2,500": lambda x, start: sequential(x, 2_500, start, "min"),
         "ADWIN": streamed(ADWIN),
         "Page-Hinkley": streamed(PAGE_HINKLEY),
     }

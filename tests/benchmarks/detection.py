@@ -10,21 +10,21 @@ Usage: python tests/benchmarks/detection.py [--seeds 5-204] [--credit book.csv] 
 """
 
 import argparse
-import json
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import detect_credit as credit
 import detect_replay as market
 import detect_var as var
 import numpy as np
-from detect_credit import BREAK, LABEL_DAYS, LOANS, delay_days, month_delay
+from detect_credit import BREAK, LOANS, delay_days, month_delay
 from detect_monthly import LABELLED, Monthly
-from detect_report import Report, cell
+from detect_report import Report
 from detect_rules import esr, fixed_start, river_first
 from harness import machine
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,7 +34,7 @@ from monitoring.credit import CREDIT
 from monitoring.detectors import EXCESS_BRIER, Detector
 
 DEVELOPMENT = range(1000, 1020)
-ACCEPTANCE = range(20_000, 20_200)  # declared before the first run on them
+ACCEPTANCE = range(21_000, 21_200)  # declared before the first run on them; 20000-20199 were used
 FEWEST = 200  # seeds below which nothing is accepted
 FA_RUNS, DELAY_RUNS = 50, 20  # value-at-risk runs of a development seed: 1,000 and 400 in all
 ACCEPTANCE_RUNS = 100  # of an acceptance seed: 20,000 in all
@@ -207,4 +207,4 @@ def _arguments(arguments):
 if __name__ == "__main__":
     began = time.perf_counter()
     main(sys.argv[1:])
-    print(f"{time.perf_counter() - began:.0f} s, labels {LABEL_DAYS} days late", cell(None))
+    print(f"{time.perf_counter() - began:.0f} s")

@@ -60,7 +60,7 @@ def test_a_run_of_exceedances_alarms_with_its_evidence(log):
     log.trade_days([QUIET] * 100 + [BAD] * 6 + [QUIET] * 20)
     found = watched(log)
     assert found["standing"] == "alarm"
-    assert found["guarantee"].startswith("at least 2750 outcomes on average to a false alarm")
+    assert found["guarantee"].startswith("at least 2500 outcomes on average to a false alarm")
     carried = found["evidence"]["alarm"]["carried_by"]
     first = log.held_outcomes[100]
     assert carried["since_prediction"] == log.held_predictions[100].prediction_id
@@ -77,7 +77,7 @@ def test_quiet_days_raise_nothing(log):
     log.trade_days([QUIET] * 300)
     found = watched(log)
     assert found["standing"] == "no_alarm"
-    assert "of 2750 after 300 outcomes" in found["reason"]
+    assert "of 2500 after 300 outcomes" in found["reason"]
 
 
 def test_too_few_exceedances_have_a_budget_of_their_own(log):
