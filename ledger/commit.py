@@ -8,17 +8,21 @@ No wake-up can be lost: a caller is queued, and a leader retires or names a succ
 same mutex; and each caller waits on an event of its own. A caller that is interrupted while it
 waits leaves the queue, and hands on the lead if it was just given it. A stress test holds this.
 
+A caller may name a moment after which it no longer wants to be written: a group that is still
+queued by then is failed, not written. One that a leader has taken is written, however late.
+
 This file knows nothing of entries or databases.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from ledger.errors import LedgerUnavailable, QueueFull
+from ledger.errors import DeadlinePassed, LedgerUnavailable, QueueFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +41,7 @@ class Group(Generic[I, R]):
 
     items: Sequence[I]
     size: int  # bytes, for the batch's limit
+    deadline: float | None = None  # of time.monotonic()
     results: list[R] = field(default_factory=list)
     error: Exception | None = None
     settled: bool = False
@@ -62,13 +67,14 @@ class GroupCommit(Generic[I, R]):
         self._waiting = 0
         self._led = False
 
-    def submit(self, items: Sequence[I], size: int) -> list[R]:
+    def submit(self, items: Sequence[I], size: int, deadline: float | None = None) -> list[R]:
         """Write items with whatever else is waiting; returns when they are durable.
 
-        Raises QueueFull at once when too many wait, else what `write` failed the group with. A
-        group of any size is admitted when nothing else waits, or it could never be.
+        Raises QueueFull at once when too many wait, DeadlinePassed when it was not taken in time,
+        else what `write` failed the group with. A group of any size is admitted when nothing else
+        waits, or it could never be.
         """
-        group: Group[I, R] = Group(items, size)
+        group: Group[I, R] = Group(items, size, deadline)
         with self._mutex:
             if self._waiting and self._waiting + len(items) > QUEUE_MAX:
                 raise QueueFull(QUEUE_MAX)
@@ -80,7 +86,7 @@ class GroupCommit(Generic[I, R]):
             if not group.leads:
                 group.woken.wait()
             if group.leads:
-                self._lead()
+                self._lead(group)
         except BaseException:
             self._abandon(group)
             raise
@@ -88,12 +94,15 @@ class GroupCommit(Generic[I, R]):
             raise group.error
         return group.results
 
-    def _lead(self) -> None:
-        """Write one batch, which begins with the leader's own group, then step down."""
+    def _lead(self, own: Group[I, R]) -> None:
+        """Write one batch, which holds the leader's own group if it is in time, then step down."""
         batch: list[Group[I, R]] = []
+        late: list[Group[I, R]] = []
         try:
-            batch = self._take()
-            self._write(batch)
+            batch, late = self._take()
+            _fail(late, DeadlinePassed())
+            if batch:
+                self._write(batch)
         except Exception as error:  # noqa: BLE001 - it is raised again, in each caller's thread
             _fail(batch, error)
         except BaseException as error:  # the leader's own thread is being stopped, not the others
@@ -101,22 +110,29 @@ class GroupCommit(Generic[I, R]):
             raise
         finally:
             self._step_down()
-            for group in batch[1:]:
-                group.woken.set()
+            for group in (*batch, *late):
+                if group is not own:
+                    group.woken.set()
 
-    def _take(self) -> list[Group[I, R]]:
+    def _take(self) -> tuple[list[Group[I, R]], list[Group[I, R]]]:
+        """The groups of the next batch, and those met on the way whose moment has passed."""
+        batch: list[Group[I, R]] = []
+        late: list[Group[I, R]] = []
+        items = size = 0
         with self._mutex:
-            batch = [self._queue.popleft()]
-            items, size = len(batch[0].items), batch[0].size
+            now = time.monotonic()
             while self._queue:
                 following = self._queue[0]
+                if following.deadline is not None and following.deadline < now:
+                    late.append(self._queue.popleft())
+                    continue
                 items += len(following.items)
                 size += following.size
-                if items > BATCH_ITEMS or size > BATCH_BYTES:
+                if batch and (items > BATCH_ITEMS or size > BATCH_BYTES):
                     break
                 batch.append(self._queue.popleft())
-            self._waiting -= sum(len(group.items) for group in batch)
-            return batch
+            self._waiting -= sum(len(group.items) for group in (*batch, *late))
+            return batch, late
 
     def _step_down(self) -> None:
         with self._mutex:

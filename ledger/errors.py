@@ -161,6 +161,13 @@ class Overtaken(LedgerError):
         self.leaf = leaf
 
 
+class DeadlinePassed(LedgerError):
+    """The moment a caller named passed before its entries were taken to be written."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline passed while waiting to be recorded; nothing was recorded")
+
+
 class QueueFull(LedgerError):
     """More appends wait than the queue admits; nothing was recorded."""
 

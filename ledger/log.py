@@ -162,19 +162,31 @@ class Ledger:
 
     # --- append ---
 
-    def append(self, draft: Draft, key: SigningKey, *, unless: Unless | None = None) -> Appended:
+    def append(
+        self,
+        draft: Draft,
+        key: SigningKey,
+        *,
+        unless: Unless | None = None,
+        deadline: float | None = None,
+    ) -> Appended:
         """Append one entry signed by `key`. See `append_many`."""
-        return self.append_many([(draft, key)], unless=unless)[0]
+        return self.append_many([(draft, key)], unless=unless, deadline=deadline)[0]
 
     def append_many(
-        self, drafts: Sequence[tuple[Draft, SigningKey]], *, unless: Unless | None = None
+        self,
+        drafts: Sequence[tuple[Draft, SigningKey]],
+        *,
+        unless: Unless | None = None,
+        deadline: float | None = None,
     ) -> list[Appended]:
         """Append entries in one commit, all or none, in order.
 
         An idempotency key that is in the log with the same request digest gives the first receipt
-        again. Raises RecordError before anything is queued; QueueFull; DuplicateKeyConflict;
-        Overtaken when `unless` does not hold for what is new; or LedgerUnavailable, after which the
-        entries may be durable: ask again with the same key.
+        again. Raises RecordError before anything is queued; QueueFull; DeadlinePassed when they
+        still wait at `deadline` (of time.monotonic()); DuplicateKeyConflict; Overtaken when
+        `unless` does not hold for what is new; or LedgerUnavailable, after which the entries may be
+        durable: ask again with the same key.
         """
         prepared = []
         for draft, key in drafts:
@@ -183,7 +195,7 @@ class Ledger:
             prepared.append(Prepared(draft, body, key, unless))
         if not prepared:
             return []
-        return self._commit.submit(prepared, sum(item.size for item in prepared))
+        return self._commit.submit(prepared, sum(item.size for item in prepared), deadline)
 
     def duplicate_of(self, idempotency_key: str, request_digest: str | None) -> Appended | None:
         """What is recorded under a key, with its first receipt. Raises DuplicateKeyConflict."""

@@ -29,6 +29,7 @@ from service.api import (
 )
 from service.api.answers import Problem
 from service.api.describe import describe
+from service.front import Front
 from service.logs import configure, log_requests
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def create_app(assembly: Assembly) -> OpenAPI:
     )
     errors.install(app)
     log_requests(app)
-    health.install(app, health.Metrics())
+    metrics = health.Metrics()
+    health.install(app, metrics)
     pages.require_reader(app)
     pages.show_problems(app)
     access.install(app)
@@ -90,6 +92,7 @@ def create_app(assembly: Assembly) -> OpenAPI:
     app.register_blueprint(dashboards.blueprint(pages.read, pages.act))
     _serve_description(app)
     assembly.inventory.warm()
+    app.wsgi_app = Front(app.wsgi_app, assembly, metrics)  # type: ignore[method-assign]
     return app
 
 

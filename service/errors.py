@@ -96,6 +96,7 @@ TITLES = {
 _TRANSLATIONS: tuple[tuple[type[Exception], int, str], ...] = (
     (ledger_errors.DuplicateKeyConflict, 409, "idempotency-conflict"),
     (ledger_errors.QueueFull, 503, "queue-full"),
+    (ledger_errors.DeadlinePassed, 503, "deadline-passed"),
     (ledger_errors.LedgerUnavailable, 503, "ledger-unavailable"),
     (ledger_errors.LedgerInconsistent, 503, "ledger-inconsistent"),
     (ledger_errors.RolledBack, 503, "ledger-rolled-back"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -57,26 +59,39 @@ def log_requests(app: Flask) -> None:
 
     What a page reads on behalf of its reader is part of the page's own line.
     """
-    log = structlog.get_logger("http")
 
     @app.before_request
     def start() -> None:
-        request.environ[STARTED] = time.perf_counter()
+        request.environ.setdefault(STARTED, time.perf_counter())
 
     @app.after_request
     def line(response: Response) -> Response:
         if request.path not in QUIET and not internal():
             identity = g.get("identity")
             started = request.environ[STARTED]
-            log.info(
-                "request",
-                method=method_name(),
-                route=request.url_rule.rule if request.url_rule else "unknown",
-                status=response.status_code,
-                ms=round((time.perf_counter() - started) * 1000, 3),
-                key_id=identity.key_id if identity else None,
+            log_request(
+                method_name(),
+                request.url_rule.rule if request.url_rule else "unknown",
+                response.status_code,
+                time.perf_counter() - started,
+                identity.key_id if identity else None,
             )
         return response
+
+
+def log_request(method: str, route: str, status: int, seconds: float, key_id: str | None) -> None:
+    """One request's line, in the form of every other, without structlog's way there."""
+    line = {
+        "event": "request",
+        "key_id": key_id,
+        "level": "info",
+        "method": method,
+        "ms": round(seconds * 1000, 3),
+        "route": route,
+        "status": status,
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+    }
+    _Stderr().msg(json.dumps(line))
 
 
 def method_name() -> str:

@@ -48,6 +48,7 @@ class Ask:
     caller_reference: str | None = None
     subject: str | None = None
     as_of: str | None = None
+    deadline: float | None = None  # of time.monotonic(): what waits longer is not recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,10 @@ def _predict(assembly: Assembly, ask: Ask) -> Answer:
     while True:
         try:
             appended = assembly.ledger.append(
-                draft, assembly.signers[Role.PRODUCER], unless=Unless(since, news)
+                draft,
+                assembly.signers[Role.PRODUCER],
+                unless=Unless(since, news),
+                deadline=ask.deadline,
             )
         except Overtaken:  # by a withdrawal or halt: of this version, refused now, or of another
             _, since = assembly.inventory.choose(ref.digest, fresh=True)

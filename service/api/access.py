@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 EXTENSION = "assay"
+REFUSED = "assay.refused"  # what was raised before the application was asked, to be worded by it
 INTERNAL = "assay.identity"  # a WSGI key no HTTP header can set: the pages' own reads
 PUBLIC = frozenset[Scope]()
 PAGES = "dashboards"
@@ -71,7 +72,12 @@ class StrictJSON(DefaultJSONProvider):
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ANN401 - the base's type
         """Parse, refusing what two parsers could read differently."""
-        return json.loads(s, object_pairs_hook=_unique, parse_constant=_no_constant, **kwargs)
+        return strict_json(s, **kwargs)
+
+
+def strict_json(data: str | bytes, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Parse JSON; raises ValueError for a repeated name, NaN or Infinity."""
+    return json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant, **kwargs)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -91,8 +97,12 @@ def _no_constant(text: str) -> object:
 
 def request_digest() -> str:
     """SHA-256 of method, path and body: what makes two requests the same."""
-    text = f"{request.method} {request.path}\n".encode() + request.get_data()
-    return hashlib.sha256(text).hexdigest()
+    return digest_of(request.method, request.path, request.get_data())
+
+
+def digest_of(method: str, path: str, body: bytes) -> str:
+    """SHA-256 of a request's method, path and body, in hex."""
+    return hashlib.sha256(f"{method} {path}\n".encode() + body).hexdigest()
 
 
 def install(app: Flask) -> None:
@@ -103,13 +113,9 @@ def install(app: Flask) -> None:
         view = app.view_functions.get(request.endpoint or "")
         if view is None or request.blueprint == PAGES:
             return  # 404 and 405 are werkzeug's; pages ask for a reader (pages.require_reader)
-        scopes: frozenset[Scope] | None = getattr(view, "__assay_scopes__", None)
-        if scopes is None:
-            raise ServiceError(403, "route-shut", "no scope opens this route")
-        if scopes:
-            g.identity = _identify()
-            if not g.identity.may(scopes):
-                raise refuse_scope(g.identity, scopes)
+        _check_scopes(view)
+        if REFUSED in request.environ:
+            raise request.environ[REFUSED]
         if request.path.startswith(API):
             _check_query()
             if request.method == "POST" and not getattr(view, "__assay_streams__", False):
@@ -122,6 +128,16 @@ def install(app: Flask) -> None:
             response.headers.setdefault("Cache-Control", "private, no-store")
             response.headers["X-Content-Type-Options"] = "nosniff"
         return response
+
+
+def _check_scopes(view: object) -> None:
+    scopes: frozenset[Scope] | None = getattr(view, "__assay_scopes__", None)
+    if scopes is None:
+        raise ServiceError(403, "route-shut", "no scope opens this route")
+    if scopes:
+        g.identity = _identify()
+        if not g.identity.may(scopes):
+            raise refuse_scope(g.identity, scopes)
 
 
 def internal() -> bool:
@@ -163,7 +179,7 @@ def _check_body() -> None:
             415, "media-type", f"send application/json, not {request.mimetype or 'no media type'}"
         )
     try:
-        parsed = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        parsed = strict_json(data)
     except (ValueError, RecursionError) as error:
         raise ServiceError(400, "malformed-json", f"the body is not JSON: {error}") from error
     if not isinstance(parsed, dict):

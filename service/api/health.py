@@ -65,7 +65,18 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.size = Gauge("assay_ledger_tree_size", "Entries in the log", registry=self.registry)
+
+    def count(self, route: str, method: str, status: int, seconds: float) -> None:
+        """One request."""
+        which = (route, method, status)
+        if which not in self._counted:
+            requests = self.requests.labels(route, method, str(status))
+            self._counted[which] = requests, self.seconds.labels(route)
+        requests, histogram = self._counted[which]
+        requests.inc()
+        histogram.observe(seconds)
 
 
 def install(app: Flask, metrics: Metrics) -> None:
@@ -76,8 +87,8 @@ def install(app: Flask, metrics: Metrics) -> None:
         if internal():
             return response
         route = request.url_rule.rule if request.url_rule else "unknown"
-        metrics.requests.labels(route, method_name(), str(response.status_code)).inc()
-        metrics.seconds.labels(route).observe(time.perf_counter() - request.environ[STARTED])
+        seconds = time.perf_counter() - request.environ[STARTED]
+        metrics.count(route, method_name(), response.status_code, seconds)
         return response
 
     @public

@@ -167,6 +167,18 @@ class IdempotencyHeader(BaseModel):
     )
 
 
+class PredictionHeaders(IdempotencyHeader):
+    """Optional headers of a POST that decides."""
+
+    deadline_ms: int | None = Field(
+        default=None,
+        alias="Assay-Deadline-Ms",
+        ge=1,
+        le=600_000,
+        description="milliseconds from now; what is not being recorded by then is refused (503)",
+    )
+
+
 class InclusionQuery(BaseModel):
     """Which leaf, under which tree."""
 

@@ -58,7 +58,13 @@ SCOPES = {
 MODEL = "/models/credit-default"
 PAGES = [
     *("/", "/ledger", "/ledger/entries/0", "/predictions/0", "/docs", "/alarms", "/alarms/0"),
-    *(MODEL, f"{MODEL}/drift", f"{MODEL}/board-pack", f"{MODEL}/figures/auc.csv"),
+    *(
+        MODEL,
+        f"{MODEL}/drift",
+        f"{MODEL}/board-pack",
+        f"{MODEL}/figures/auc.csv",
+        f"{MODEL}/figures/auc",
+    ),
 ]
 
 
@@ -261,8 +267,8 @@ def test_secrets_are_compared_by_digest_in_constant_time(api, monkeypatch):
     monkeypatch.setattr("service.auth.hmac.compare_digest", watch)
     api.house.callers._kept.clear()  # or it was recognised a moment ago and is not looked up
     assert api.trader.get("/v1/models").status_code == 200
-    ((stored, given),) = compared
-    assert stored == given == hashlib.sha256(api.trader.key[-43:].encode()).hexdigest()
+    digest = hashlib.sha256(api.trader.key[-43:].encode()).hexdigest()
+    assert (digest, digest) in compared
 
 
 def test_a_key_revoked_elsewhere_is_refused_within_a_second(api, monkeypatch):

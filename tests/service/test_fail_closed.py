@@ -104,7 +104,7 @@ def test_a_retry_after_the_fault_is_recorded_once(api):
 
 def test_an_answer_lost_after_the_commit_is_found_again_by_its_key(api, monkeypatch):
     """Storage fails between commit and answer: no score goes out, and the entry is not doubled."""
-    read = "service.api.predictions.answer_json"
+    read = "service.front.answer_json"
 
     def fail(*_, **__):
         raise OSError(5, "Input/output error")
