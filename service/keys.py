@@ -177,6 +177,8 @@ def rotate_log(house: Assembly, *, holder: str, uri: Path | None, act: Act) -> t
 
 def _append(house: Assembly, draft: Draft, key: SigningKey) -> Appended:
     """Record an entry about keys, held against an auditor's rules before."""
+    if draft.type == ADDED and draft.data.get("role") == Role.LOG:
+        log_key.refuse_stranger(house.settings, str(draft.data.get("key_id")))
     try:
         check_draft(draft)
         book = book_of(house.ledger)

@@ -42,6 +42,13 @@ def settle(settings: Settings, book: KeyBook, ledger: Ledger) -> None:
         draft.replace(path)
 
 
+def refuse_stranger(settings: Settings, key_id: str) -> None:
+    """Raise ServiceError for a first log key that is not the one in use: none could sign on."""
+    if key_files.load_current(settings.keys_dir, Role.LOG).key_id != key_id:
+        told = f"{key_id} is not the key this log signs with; replace that: assay keys rotate log"
+        raise ServiceError(409, "key-refused", f"{told}. Nothing was recorded")
+
+
 def refuse_overlap(settings: Settings, book: KeyBook) -> None:
     """Raise ServiceError while the key before still signs: one change at a time."""
     in_use = book.live(Role.LOG)
