@@ -159,6 +159,7 @@ def _house() -> bytes:
     for name in NAMES:
         found[f"/v1/models/{name}"] = model(name)
         found[f"/v1/models/{name}/drift"] = drift()
+    found["/v1/reports/correctness/171"] = found["/v1/reports/correctness"]
     found["/v1/policies"] = {"policies": [policy(19, replaced_at=20), policy(20)]}
     return pickle.dumps(found)
 

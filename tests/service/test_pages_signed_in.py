@@ -242,7 +242,12 @@ def test_every_page_of_the_dashboards_is_rendered_here(api):
     all_pages = {
         r.endpoint for r in api.app.url_map.iter_rules() if r.endpoint[:11] == "dashboards."
     }
-    assert all_pages - seen == {"dashboards.static", "dashboards.find", "dashboards.alarm_act"}
+    assert all_pages - seen == {
+        "dashboards.static",
+        "dashboards.find",
+        "dashboards.figure",
+        "dashboards.alarm_act",
+    }
 
 
 def test_only_the_auditor_is_shown_inputs(api):
