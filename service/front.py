@@ -5,12 +5,17 @@ Whatever is not exactly that, and everything that is refused, goes on to the Fla
 came: there is one wording of each refusal, one table of scopes, and a test holds the two ways to
 the same answers. What `predict` raised is handed over to be worded, never tried a second time.
 
+Predictions are admitted up to seven in eight of the process's threads; one more is refused at once
+(503, Retry-After) instead of waiting unseen. The rest of the threads stay for probes and pages, and
+for saying so.
+
 Measured before it was written (docs/performance.md): routing, contexts, hooks, schema and JSON of
 the long way took more of the processor than model, commitments and their share of the commit.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from pydantic import ValidationError
 
+from ledger.errors import QueueFull
 from service.api.access import REFUSED, strict_json
 from service.api.predictions import ROUTE, ask_of
 from service.api.schemas import PredictionHeaders, PredictionRequest
@@ -54,6 +60,11 @@ _HEADERS: Final = tuple(
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
+def admitted(threads: int) -> int:
+    """How many predictions a process with so many threads works on at once."""
+    return threads - max(1, threads // 8)
+
+
 class Front:
     """The WSGI application: the short way, and the long one behind it."""
 
@@ -62,21 +73,37 @@ class Front:
         self._assembly = assembly
         self._metrics = metrics
         self._most = assembly.settings.max_body_bytes
+        self._admitted = admitted(assembly.settings.threads)
+        self._places = threading.BoundedSemaphore(self._admitted)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        if environ["PATH_INFO"] == ROUTE and environ["REQUEST_METHOD"] == "POST":
-            began = time.perf_counter()
-            caller = self._caller(environ)
-            ask = None if caller is None else self._read(environ, caller)
-            if caller is not None and ask is not None:
-                answer = self._answer(environ, ask, began)
-                if answer is not None:
-                    self._count(caller, began)
-                    length = ("Content-Length", str(len(answer)))
-                    start_response("200 OK", [*HEADERS, length])
-                    return [answer]
-        return self._app(environ, start_response)
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(ROUTE):
+            return self._app(environ, start_response)
+        if not self._places.acquire(blocking=False):
+            environ[REFUSED] = QueueFull(self._admitted)
+            return self._app(environ, start_response)
+        try:
+            answer = self._short(environ) if path == ROUTE else None
+            if answer is None:
+                return self._app(environ, start_response)
+            start_response("200 OK", [*HEADERS, ("Content-Length", str(len(answer)))])
+            return [answer]
+        finally:
+            self._places.release()
+
+    def _short(self, environ: Environ) -> bytes | None:
+        """The answer, or None: the long way has the word."""
+        began = time.perf_counter()
+        caller = self._caller(environ)
+        ask = None if caller is None else self._read(environ, caller)
+        if caller is None or ask is None:
+            return None
+        answer = self._answer(environ, ask, began)
+        if answer is not None:
+            self._count(caller, began)
+        return answer
 
     def _caller(self, environ: Environ) -> Identity | None:
         """A trading system with a key that opens this route; None: the long way words it."""

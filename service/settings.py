@@ -7,6 +7,7 @@ answer without recording.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,10 +30,23 @@ class Settings(BaseSettings):
         description="file of the newest checkpoint, best on another disk; "
         "none: <data_dir>/anchor.json",
     )
+    log_mldsa_key: Path | None = Field(
+        default=None,
+        description="file of an ML-DSA-44 key that signs every checkpoint beside the log's own",
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
     workers: int = Field(default=1, ge=1, le=64, description="server processes on one ledger")
-    threads: int = Field(default=16, ge=1, le=256, description="request threads per process")
+    server: Literal["granian", "gunicorn"] = Field(
+        default="granian", description="which server carries the requests"
+    )
+    threads: int = Field(
+        default=64,
+        ge=4,
+        le=512,
+        description="request threads per process; one in eight is kept "
+        "for everything that is not a prediction",
+    )
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="larger bodies: 413")
     max_rows: int = Field(default=1000, ge=1, le=10_000, description="rows in one request")
     max_batch_rows: int = Field(

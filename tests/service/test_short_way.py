@@ -180,6 +180,35 @@ def test_a_deadline_in_time_is_answered(api):
     assert post(api, **{"Assay-Deadline-Ms": "60000"}).status_code == 200
 
 
+def test_one_prediction_too_many_is_refused_at_once_and_all_else_is_answered(tmp_path):
+    api = Api(make_house(tmp_path / "house", models=("credit-default",), threads=4))
+    commit = api.house.ledger._commit
+    go, write = threading.Event(), commit._write
+
+    def slowly(batch):
+        go.wait(20)
+        write(batch)
+
+    commit._write = slowly
+    answers = []
+    waiting = [threading.Thread(target=lambda: answers.append(post(api))) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    places = api.app.wsgi_app._places
+    while places._value:
+        waiting[0].join(0.01)
+    refused = post(api)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert problem_of(refused)["type"].endswith("queue-full")
+    assert api.nobody.get("/livez").status_code == 200
+    go.set()
+    for thread in waiting:
+        thread.join(20)
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert post(api).status_code == 200
+    assert places._value == 3
+
+
 def test_every_request_is_counted_once(api):
     post(api)
     post(api, {**BODY, "model": "nobody"})
