@@ -50,6 +50,10 @@ class Client:
                 break
         return _json(answer)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def get(self, path: str) -> dict[str, Any]:
         """GET JSON. Raises ServiceError for a refusal."""
         return _json(self._http.get(path))
