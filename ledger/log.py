@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ledger.condition import Unless
     from ledger.keys import SigningKey
     from ledger.note import KeyHistory
+    from ledger.post_quantum import SecondSigner
     from ledger.receipt import Receipt
     from ledger.record import Draft
 
@@ -122,16 +123,18 @@ class Ledger:
         data_dir: Path,
         anchor: Path | None = None,
         more_log_keys: Sequence[SigningKey] = (),
+        second: SecondSigner | None = None,
     ) -> Ledger:
         """The log of a database, and its anchor's file if it has one. Nothing is created.
 
-        `more_log_keys`: what is held beside `log_key` while one of them replaces the other.
+        `more_log_keys`: what is held beside `log_key` while one of them replaces the other;
+        `second`: signs each checkpoint too (`post_quantum.py`).
         Refuses a database without a log, another origin or key, a head that is not the signed one,
         tiles or newest entries that do not lead to it, and a log that does not begin with what is
         anchored. Moves an anchor that a crash left behind.
         """
         check_exists(engine)
-        signer = LogSigner(origin, [log_key, *more_log_keys])
+        signer = LogSigner(origin, [log_key, *more_log_keys], second)
         made = Anchor(anchor, lambda: signer.keys) if anchor else None
         ledger = cls(engine, signer, data_dir, made)
         # Before the database is: an honest one cannot be behind what was anchored by then.

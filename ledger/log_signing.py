@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ledger.keys import SigningKey
     from ledger.note import Checkpoint, VerifierKey
+    from ledger.post_quantum import SecondSigner
 
 KEY_TYPES: Final = frozenset({ADDED, ROTATED, REVOKED})
 
@@ -34,8 +35,12 @@ KEY_TYPES: Final = frozenset({ADDED, ROTATED, REVOKED})
 class LogSigner:
     """The log's private keys that this process holds; the one in use first."""
 
-    def __init__(self, origin: str, keys: Sequence[SigningKey]) -> None:
+    def __init__(
+        self, origin: str, keys: Sequence[SigningKey], second: SecondSigner | None = None
+    ) -> None:
+        """`second`: adds its signature to every checkpoint."""
         self.name = origin
+        self._second = second
         self._held = {key.key_id: NoteSigner(origin, key) for key in keys}
         self._first = next(iter(self._held.values()))
         # What was read last, and from which leaves: by any thread, so as one value.
@@ -90,6 +95,8 @@ class LogSigner:
                     )
                 signers.append(signer)
         note = sign_checkpoint(checkpoint, *signers)
+        if self._second is not None:
+            note += self._second.line(checkpoint)
         self._as_of = note
         return note
 

@@ -108,6 +108,7 @@ def assemble(
             origin=origin_of(settings),
             log_key=keys.log,
             more_log_keys=keys.more_log,
+            second=log_key.second_signer(settings, origin_of(settings)),
             data_dir=settings.data_dir,
             anchor=settings.anchor_path,
         )

@@ -18,12 +18,22 @@ if TYPE_CHECKING:
 
     from ledger.keybook import KeyBook
     from ledger.log import Ledger
+    from ledger.post_quantum import SecondSigner
     from service.settings import Settings
 
 
 def vkey_file(settings: Settings) -> Path:
     """The file of the verifier key that is handed out."""
     return settings.data_dir / "log.vkey"
+
+
+def second_signer(settings: Settings, origin: str) -> SecondSigner | None:
+    """What signs checkpoints beside the log's own key, if the house is set so."""
+    if settings.log_mldsa_key is None:
+        return None
+    from ledger.post_quantum import SecondSigner  # noqa: PLC0415 - only where one is named
+
+    return SecondSigner.load(settings.log_mldsa_key, origin)
 
 
 def settle(settings: Settings, book: KeyBook, ledger: Ledger) -> None:

@@ -10,17 +10,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ledger.errors import NoteError, QuorumMissed
+from ledger.errors import KeyRefused, NoteError, QuorumMissed
 from ledger.layout import CHECKPOINT
 from ledger.verify import Finding
 from service.auditor.verify import Check, Findings
 
 if TYPE_CHECKING:
     from ledger.note import Trusted
+    from ledger.post_quantum import SecondKey
     from ledger.tlog_policy import TlogPolicy
 
 CHECK: Final = "witnesses"
+SECOND: Final = "second signature"
+SECOND_CLAIM: Final = "the checkpoint is signed by the ML-DSA-44 key that was given, too"
 CLAIM: Final = "the checkpoint is cosigned by the witnesses that the witness policy asks for"
+
+
+def check_second(note: str, key: SecondKey) -> Findings:
+    """Hold the audited checkpoint against a key that is to have signed it beside the log's own."""
+    from ledger.post_quantum import verify_second  # noqa: PLC0415 - where one is named
+
+    try:
+        verify_second(note, key)
+    except (NoteError, KeyRefused) as error:
+        expected = f"a signature by the ML-DSA-44 key {key.hash.hex()}"
+        finding = Finding(SECOND, None, expected, str(error), CHECKPOINT)
+        return Findings((Check(SECOND, SECOND_CLAIM, 1, 1, 0),), (finding,))
+    return Findings((Check(SECOND, SECOND_CLAIM, 1, 0, 0),), ())
 
 
 def check_witnesses(note: str, key: Trusted, policy: TlogPolicy) -> Findings:

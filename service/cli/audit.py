@@ -21,6 +21,7 @@ from service.cli.given import (
     CouldNotCheck,
     appraisal_policy,
     kept_note,
+    second_key,
     verifier_key,
     witness_policy,
 )
@@ -97,6 +98,7 @@ Exit status:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A C2SP tlog-policy file: its witnesses must have cosigned the checkpoint.",
 )
+@click.option("--mldsa-key", metavar="VKEY", help="Demand a signature of this ML-DSA-44 key too.")
 @click.option("--no-replay", is_flag=True, help="Do not run the models again.")
 @click.option(
     "--json",
@@ -117,6 +119,7 @@ def audit_command(
     receipts: Path | None,
     since_file: Path | None,
     witness_file: Path | None,
+    mldsa_key: str | None,
     json_file: Path | None,
     no_replay: bool,
 ) -> None:
@@ -141,6 +144,7 @@ def audit_command(
         receipts=receipts,
         since=None if since_file is None else kept_note("--since", since_file),
         witnesses=witness_policy(witness_file),
+        second=second_key(mldsa_key),
     )
     for option, file in (("--json", json_file), ("--state", state_file)):
         if file is not None and not file.parent.is_dir():

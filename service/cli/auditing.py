@@ -30,7 +30,7 @@ from service.auditor.receipts import check_receipts, find_receipts
 from service.auditor.replay import ModelRefused, ModelUnavailable, replay_bundle
 from service.auditor.state import AuditState, StateRefused
 from service.auditor.verify import Check, Findings, verify_bundle
-from service.auditor.witnessed import check_witnesses
+from service.auditor.witnessed import check_second, check_witnesses
 from service.verification.policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from ledger.columnar import Columns
     from ledger.layout import Source
+    from ledger.post_quantum import SecondKey
     from ledger.tlog_policy import TlogPolicy
     from models.runtime import Predictor
     from service.auditor.honesty import HonestyReport
@@ -73,6 +74,7 @@ class Asked:
     receipts: Path | None = None
     since: Checkpoint | str | None = None
     witnesses: TlogPolicy | None = None
+    second: SecondKey | None = None
 
     @property
     def reads_all(self) -> str:
@@ -172,9 +174,12 @@ class _Auditor:
             return None
 
     def _witnesses(self, newest: _Newest | None) -> Sequence[Findings]:
-        if self.asked.witnesses is None or newest is None:
-            return ()
-        return (check_witnesses(newest.note, self.keys, self.asked.witnesses),)
+        found: list[Findings] = []
+        if self.asked.witnesses is not None and newest is not None:
+            found.append(check_witnesses(newest.note, self.keys, self.asked.witnesses))
+        if self.asked.second is not None and newest is not None:
+            found.append(check_second(newest.note, self.asked.second))
+        return found
 
     def _receipts(self, newest: _Newest | None, tiles: BoundTiles | None) -> Sequence[Findings]:
         if self.asked.receipts is None:

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from ledger.note import Checkpoint, KeyHistory
+    from ledger.post_quantum import SecondKey
     from ledger.tlog_policy import TlogPolicy
     from service.verification.policy import Policy
 
@@ -89,6 +90,21 @@ def log_keys(vkey: str, path: Path | None) -> KeyHistory:
         raise CouldNotCheck(f"--log-keys: {path} cannot be read: {error.strerror}") from error
     except LedgerError as error:
         raise CouldNotCheck(f"--log-keys: {path}: {error}") from error
+
+
+def second_key(text: str | None) -> SecondKey | None:
+    """A verifier key for ML-DSA-44 signatures, given as such or as the file that holds it."""
+    from ledger.errors import KeyRefused
+    from ledger.post_quantum import SecondKey
+
+    if text is None:
+        return None
+    try:
+        return SecondKey.parse(Path(text).read_text("utf-8") if "+" not in text else text)
+    except OSError as error:
+        raise CouldNotCheck(f"--mldsa-key: {text} cannot be read: {error.strerror}") from error
+    except (KeyRefused, UnicodeDecodeError) as error:
+        raise CouldNotCheck(f"--mldsa-key: {error}") from error
 
 
 def seen_before(option: str, path: Path, keys: KeyHistory) -> tuple[str, Checkpoint]:

@@ -159,6 +159,26 @@ def rotate(
     click.echo(_restart())
 
 
+@keys.command("post-quantum", epilog="Example: assay keys post-quantum log-mldsa.pem")
+@click.argument("path", type=click.Path(path_type=Path))
+@data_dir_option
+@told
+def post_quantum(path: Path, data_dir: Path | None) -> None:
+    """Make an ML-DSA-44 key in the new file PATH, to sign checkpoints beside the log's own key.
+
+    It signs once ASSAY_LOG_MLDSA_KEY names the file. No entry speaks of it: hand out its verifier
+    key as you did the log's.
+    """
+    from ledger.post_quantum import SecondSigner, make_second_key
+    from service.assembly import origin_of
+
+    origin = origin_of(settings_for(data_dir))
+    make_second_key(path)
+    click.echo(f"made {path}; from the next start on it signs with ASSAY_LOG_MLDSA_KEY={path}")
+    click.echo("verifier key, for --mldsa-key:")
+    click.echo(str(SecondSigner.load(path, origin).key))
+
+
 @keys.command(
     epilog='Example: assay keys revoke 6a7f969c20c1be60ac8a55f7d6e8cc63 --reason "laptop stolen"'
 )

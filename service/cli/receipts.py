@@ -16,6 +16,7 @@ from service.cli.given import (
     consistency_proof,
     log_keys,
     receipt_json,
+    second_key,
     seen_before,
     verifier_key,
     witness_policy,
@@ -48,6 +49,7 @@ Examples:
     type=click.Path(path_type=Path, dir_okay=False),
     help="`log-keys.jsonl` of an export: follow from --key to the key that signed.",
 )
+@click.option("--mldsa-key", metavar="VKEY", help="Demand a signature of this ML-DSA-44 key too.")
 @click.option(
     "--witness-policy",
     "witness_file",
@@ -71,6 +73,7 @@ def verify_receipt_command(
     *,
     key: str,
     log_keys_file: Path | None,
+    mldsa_key: str | None,
     witness_file: Path | None,
     against: Path | None,
     proof: Path | None,
@@ -81,11 +84,12 @@ def verify_receipt_command(
     of the export does.
     """
     from ledger.errors import LedgerError
+    from ledger.post_quantum import verify_second
     from ledger.receipt import Receipt, verify_receipt
     from service.cli.verdicts import print_receipt
 
     keys = log_keys(verifier_key(key), log_keys_file)
-    policy = witness_policy(witness_file)
+    policy, second = witness_policy(witness_file), second_key(mldsa_key)
     try:
         data = receipt_file.read(RECEIPT_MAX + 1)
     except OSError as error:
@@ -93,6 +97,8 @@ def verify_receipt_command(
     try:
         receipt = Receipt.from_json(receipt_json(receipt_file.name, data))
         verify_receipt(receipt, keys, policy)
+        if second is not None:
+            verify_second(receipt.checkpoint, second)
         if against is not None:
             _compare(receipt, keys, against, proof)
     except LedgerError as error:
