@@ -175,6 +175,23 @@ def test_many_rows_are_listed_with_a_page_each_up_to_a_bound(site, sample):
     assert "Any other row has its own page" in page.words
 
 
+def test_batch_without_a_row_asks_for_one(site, sample):
+    site.house.answers["/v1/predictions/40"] = sample.prediction(40, rows=3) | {"rows": []}
+    page = site.page("/predictions/40")
+    assert "A batch may hold 100,000 rows" in page.words
+    assert page.all("input", name="id", value="40.0")
+
+
+def test_row_whose_bytes_are_not_shown_has_its_path_and_hash(site):
+    proof = site.house.answers["/v1/predictions/40.1"]["row_proofs"][0]
+    del proof["row"]
+    proof["leaf_hash"] = "ab" * 32
+    page = site.page("/predictions/40.1")
+    assert "not shown to your key" in page.words
+    assert "ab" * 32 in page.words
+    assert "data-row" not in page.source
+
+
 def test_row_page_shows_the_path_to_its_request(site):
     assert "The request held 3 rows" in site.page("/predictions/40.1").words
 
