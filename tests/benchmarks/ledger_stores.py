@@ -129,25 +129,25 @@ def processes(name, directory):
 
 
 @contextmanager
-def _server():
+def server():
     programs, _ = postgres.find_programs()
     if programs is None:
         yield None
         return
-    server = postgres.Server(programs)
+    started = postgres.Server(programs)
     try:
-        yield server
+        yield started
     finally:
-        server.stop()
+        started.stop()
 
 
 def rows(directory):
     """Every row; PostgreSQL's are left out where it is not installed."""
     found = []
     sqlite = create_log(directory / "stores-sqlite")
-    with _server() as server:
-        if server is not None:
-            with server.database() as url:
+    with server() as running:
+        if running is not None:
+            with running.database() as url:
                 log = create_log(directory / "stores-pg", url)
                 found += batches(sqlite, log)
                 found += processes("PostgreSQL", directory / "stores-pg")

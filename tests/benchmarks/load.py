@@ -55,18 +55,20 @@ def request(path, body, headers=()):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-async def _drive(host, port, make_request, connections, seconds):
+async def _drive(where, make_request, *, connections, seconds, keep):
     times, failed = [], []
     until = time.perf_counter() + seconds
 
     async def one(number):
-        connection, sent = Connection(host, port), 0
+        connection, sent = Connection(*where), 0
         while time.perf_counter() < until:
             before = time.perf_counter()
             status, body = await connection.ask(make_request(number, sent))
             sent += 1
             if status == 200:
                 times.append(time.perf_counter() - before)
+                if keep is not None:
+                    keep.append(body)
             else:
                 failed.append((status, body[:200]))
 
@@ -75,9 +77,16 @@ async def _drive(host, port, make_request, connections, seconds):
     return times, failed, time.perf_counter() - began
 
 
-def drive(port, make_request, *, connections, seconds):
-    """Latencies in seconds of what was answered with 200, what failed, and the wall time."""
-    return asyncio.run(_drive("127.0.0.1", port, make_request, connections, seconds))
+def drive(port, make_request, *, connections, seconds, keep=None):
+    """Latencies in seconds of what was answered with 200, what failed, and the wall time.
+
+    Bodies are appended to `keep`, if there is one.
+    """
+    return asyncio.run(
+        _drive(
+            ("127.0.0.1", port), make_request, connections=connections, seconds=seconds, keep=keep
+        )
+    )
 
 
 def percentile(times, share):
