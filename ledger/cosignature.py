@@ -124,6 +124,14 @@ def read_cosignatures(text: str, lines: str, witness: WitnessKey) -> list[Cosign
     return found
 
 
+def cosigned_time(line: str) -> int:
+    """The time that one line with its line feed states; nothing is verified. Raises NoteError."""
+    name, _, signature = parse_signature(line.removesuffix("\n"))
+    if not line.endswith("\n") or len(signature) != TIME_BYTES + SIGNATURE_BYTES:
+        raise NoteError(f"cosignature of {name} is not one line of a time and a signature")
+    return int.from_bytes(signature[:TIME_BYTES], "big")
+
+
 def _verify(text: str, witness: WitnessKey, signature: bytes, line: str) -> Cosignature:
     if len(signature) != TIME_BYTES + SIGNATURE_BYTES:
         raise NoteError(f"cosignature of {witness.name} has {len(signature)} bytes")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
+from ledger.cosignature import cosigned_time, verify_cosignatures
 from ledger.errors import LedgerError
 from ledger.export import export
 from ledger.findings import Finding
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from ledger.cosignature import WitnessKey
     from ledger.log import Ledger
     from ledger.note import KeyHistory
     from ledger.vault import Vault
@@ -47,6 +49,8 @@ CLAIMS: Final = {
     "tiles": "each stored tile is full, holds what lies below it, and has the root over it",
     "orphan": "no row, opening or checkpoint is left that no entry accounts for",
     "subject": "each opening's subject has a key",
+    "cosignature": "each cosignature is one line of a stored checkpoint's size, and verifies where "
+    "the witness is known",
 }
 
 
@@ -56,9 +60,13 @@ def fsck(
     *,
     vault: Vault,
     blobs: tuple[Sequence[str], Callable[[str], bytes]] = ((), lambda _: b""),
+    witnesses: Sequence[WitnessKey] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Finding]:
-    """Every difference found, in the order of the checks; an empty list when there is none."""
+    """Every difference found, in the order of the checks; an empty list when there is none.
+
+    `witnesses`: whose cosignatures can be verified; of others only the form is looked at.
+    """
     found = _as_an_auditor(ledger, vault, blobs, progress)
     with engine.connect() as connection:
         checks = _Stored(connection)
@@ -66,6 +74,7 @@ def fsck(
         checks.head(ledger.keys())
         checks.tiles()
         checks.orphans()
+        checks.cosignatures(witnesses)
         found += checks.found
     return found
 
@@ -181,6 +190,30 @@ class _Stored:
         )
         for row in self._all(without):
             self._say("subject", None, "a key", "none", f"subject {row.subject}")
+
+    def cosignatures(self, witnesses: Sequence[WitnessKey]) -> None:
+        """Each kept cosignature: of a stored checkpoint, as it came, verified where that can be."""
+        known = {witness.key.key_id: witness for witness in witnesses}
+        query = (
+            "SELECT c.size AS size, c.witness AS witness, c.time AS time, c.line AS line, "
+            "k.note AS note FROM ledger_cosignature c "
+            "LEFT JOIN ledger_checkpoint k ON k.size = c.size ORDER BY c.size, c.witness"
+        )
+        for row in self._connection.execute(text(query).execution_options(yield_per=PAGE)):
+            name = f"cosignature of size {row.size} by {row.witness}"
+            if row.note is None:
+                self._say("cosignature", None, f"a checkpoint of size {row.size}", "none", name)
+                continue
+            try:
+                time = cosigned_time(row.line)
+                witness = known.get(row.witness)
+                if witness is not None and not verify_cosignatures(row.note + row.line, [witness]):
+                    self._say("cosignature", None, f"a line by {witness}", "another's", name)
+            except LedgerError as error:
+                self._say("cosignature", None, "a cosignature of the checkpoint", str(error), name)
+            else:
+                if time != row.time:
+                    self._say("cosignature", None, f"time {time}", f"time {row.time}", name)
 
     def _entries(self) -> Iterator[Any]:
         after = -1

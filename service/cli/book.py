@@ -96,6 +96,7 @@ def fsck(data_dir: Path | None) -> None:
             house.engine,
             vault=house.vault,
             blobs=(referenced_blobs(house), house.blobs.get),
+            witnesses=[w.key for w in house.cosigning.policy.witnesses] if house.cosigning else (),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for finding in found:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from service.cli.common import data_dir_option, open_house, told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.layout import Source
 
 roots_option = click.option(
     "--roots",
@@ -53,11 +58,12 @@ Audit the export first: this reads its entries and checks the time-stamps alone.
 @told
 def verify_timestamps(export_dir: Path, roots: Path) -> None:
     """Check every time-stamp in an audited export against the authorities you trust."""
+    from ledger.layout import DirectorySource
     from service.errors import ServiceError
     from service.timestamps import check, load_roots
 
     trusted, failed, seen = load_roots(roots.read_bytes()), 0, 0
-    for leaf, stamped, entry, reply in _stamps(export_dir):
+    for leaf, stamped, entry, reply in _stamps(DirectorySource(export_dir)):
         seen += 1
         try:
             click.echo(f"seal {stamped}: there by {check(reply, entry, trusted)} (entry {leaf})")
@@ -69,25 +75,30 @@ def verify_timestamps(export_dir: Path, roots: Path) -> None:
     raise click.exceptions.Exit(1 if failed else 0 if seen else 2)
 
 
-def _stamps(export_dir: Path) -> list[tuple[int, int, bytes, bytes]]:
-    """Of each `timestamp` entry: its leaf, the seal's leaf and bytes, the authority's reply."""
-    from ledger.layout import DirectorySource, blob_path
+def _stamps(source: Source) -> Iterator[tuple[int, int, bytes, bytes]]:
+    """Of each `timestamp` entry: its leaf, the seal's leaf and bytes, the authority's reply.
+
+    One bundle of entries is held at a time, and that of the seal.
+    """
+    from ledger.layout import blob_path
     from ledger.note import parse_checkpoint
     from ledger.record import unsigned_body
     from ledger.tiles import TILE_WIDTH, split_bundle, tile_path, width_at
 
-    source = DirectorySource(export_dir)
     note = source.read("checkpoint").decode()
     size = parse_checkpoint(note.partition("\n\n")[0] + "\n").size
-    entries: list[bytes] = []
-    for n in range(-(-size // TILE_WIDTH)):
+
+    def bundle(n: int) -> list[bytes]:
         width = width_at(0, n, size)
-        entries += split_bundle(source.read(tile_path(None, n, width)), width)
-    found: list[tuple[int, int, bytes, bytes]] = []
-    for leaf, entry in enumerate(entries):
-        body: dict[str, Any] = unsigned_body(entry)
-        if body["type"] == "timestamp":
-            data = body["data"]
-            reply = source.read(blob_path(data["token_digest"]))
-            found.append((leaf, data["leaf"], entries[data["leaf"]], reply))
-    return found
+        return split_bundle(source.read(tile_path(None, n, width)), width)
+
+    for n in range(-(-size // TILE_WIDTH)):
+        for leaf, entry in enumerate(bundle(n), start=n * TILE_WIDTH):
+            if b'"timestamp"' not in entry:  # as canonical JSON spells the type
+                continue
+            body: dict[str, Any] = unsigned_body(entry)
+            if body["type"] == "timestamp":
+                data = body["data"]
+                of, place = divmod(data["leaf"], TILE_WIDTH)
+                reply = source.read(blob_path(data["token_digest"]))
+                yield leaf, data["leaf"], bundle(of)[place], reply
