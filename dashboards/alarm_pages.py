@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response, abort, redirect, request
 
-from dashboards import alarms
+from dashboards import alarms, limits
 from dashboards.model_report import figure_of
 from dashboards.reading import Problem, ReadError, part
 from dashboards.render import page
@@ -91,7 +91,8 @@ def _shown(
         alarm=found,
         **figure_of(read, found.model, found.about, found.policy_leaf),
         history=body.get("history") or (),
-        policy=body.get("policy") or {},
+        limit=limits.signed(body["policy"]) if body.get("policy") else None,
+        deliveries=body.get("deliveries") or (),
         record=body.get("evidence") or {},
         receipt=body.get("receipt"),
         me=me,

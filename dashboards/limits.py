@@ -56,13 +56,21 @@ def lay_out(body: Mapping[str, Any] | None, found: Evaluated | None) -> list[Lim
     judged = {e.limit_leaf: e for e in found.estimates if e.limit is not None} if found else {}
     items = (body or {}).get("policies")
     if items:
-        found_limits = [_served(item, judged.get(item.get("leaf_index"))) for item in items]
+        titles = {e.metric: e for e in found.estimates} if found else {}
+        found_limits = [
+            signed(item, judged.get(item.get("leaf_index")), titles.get(str(item.get("metric"))))
+            for item in items
+        ]
     else:
         found_limits = [_reported(e) for e in judged.values()]
     return sorted(found_limits, key=lambda limit: -int(limit.leaf or 0))
 
 
-def _served(item: Mapping[str, Any], estimate: Estimate | None) -> Limit:
+def signed(
+    item: Mapping[str, Any], estimate: Estimate | None = None, named: Estimate | None = None
+) -> Limit:
+    """A limit as served; `estimate` is the figure it judges, `named` one of the same metric."""
+    named = estimate or named
     metric = str(item.get("metric") or "")
     terms = [
         ("Tolerance", item.get("tolerance")),
@@ -75,9 +83,9 @@ def _served(item: Mapping[str, Any], estimate: Estimate | None) -> Limit:
     return Limit(
         leaf=item.get("leaf_index"),
         metric=metric,
-        title=estimate.title if estimate else sentence(metric),
+        title=named.title if named else sentence(metric),
         terms=tuple((word, str(value)) for word, value in terms if value not in (None, "")),
-        said=_said(item.get("limit"), item.get("side"), estimate.unit if estimate else ""),
+        said=_said(item.get("limit"), item.get("side"), named.unit if named else ""),
         signed_by=str(item.get("signed_by") or ""),
         second_person=str(item.get("second_person") or ""),
         signed_at=str(item.get("signed_at") or ""),

@@ -16,9 +16,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Response, abort, redirect, request
+from flask import Response, abort, current_app, redirect, request
 
-from dashboards import alarms, champion, correctness, drift, honesty, limits, tabs
+from dashboards import alarms, champion, correctness, drift, honesty, limits, proposals, tabs
 from dashboards.model_report import digests_of, group, headline, place, report_at, tab_of
 from dashboards.reading import part, segment
 from dashboards.render import guard, ident, page
@@ -30,13 +30,20 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
 
     from dashboards.figures import Figure
-    from dashboards.reading import Read
+    from dashboards.reading import Act, Read
 
 HONESTY: Final = "/v1/reports/honesty"
 
 
-def add_pages(pages: Blueprint, read: Read) -> None:
-    """Mount every page of a model."""
+def add_pages(pages: Blueprint, read: Read, act: Act | None) -> None:
+    """Mount every page of a model; without `act` there are no forms."""
+    if act is not None:
+        pages.add_url_rule(
+            "/models/<name>/proposals/<proposal>/<word>",
+            "proposal_act",
+            partial(_decide, read, act),
+            methods=["POST"],
+        )
     pages.add_url_rule("/models/<name>", "model", partial(_summary, read))
     pages.add_url_rule("/models/<name>/<tab>", "model_tab", partial(_tab, read))
     pages.add_url_rule("/models/<name>/board-pack", "board_pack", partial(_board_pack, read))
@@ -105,6 +112,17 @@ def _csv(read: Read, name: str, figure: str) -> Response:
     return guard(response)
 
 
+def _decide(
+    read: Read, act: Act, name: str, proposal: str, word: str
+) -> Response | WerkzeugResponse:
+    """Confirm or reject as the reader; the API refuses whoever proposed it."""
+    if word not in proposals.ACTS:
+        abort(404)
+    model = read(f"/v1/models/{segment(name)}")
+    act(f"/v1/proposals/{segment(proposal)}/{word}", {})
+    return redirect(f"/models/{segment(model['name'])}/limits", 303)
+
+
 def _board_pack(read: Read, name: str) -> Response:
     context = _context(read, name, tabs.Tab("board-pack", "Board pack"))
     honest = part(read, HONESTY)
@@ -143,6 +161,7 @@ def _context(read: Read, name: str, tab: tabs.Tab) -> dict[str, Any]:
         "at": place(view, address, tab, pinned=leaf is not None),
         "address": address,
         "asked_leaf": leaf,
+        "can_act": "dashboards.proposal_act" in current_app.view_functions,
         "halts": (part(read, "/v1/halts").body or {}).get("halts") or [],
         "caveats": tabs.caveats(found) if found else [],
     }
@@ -172,7 +191,12 @@ def _own_limits(read: Read, context: Mapping[str, Any]) -> dict[str, Any]:
     wanted = found.digest if found else next(iter(context["digests"]), "")
     signed = part(read, f"/v1/policies?model_digest={segment(wanted)}")
     every = limits.lay_out(signed.body, found)
+    me = part(read, "/v1/me").body or {}
+    asked = part(read, "/v1/proposals").body
     return {
+        "me": me,
+        "may": context["can_act"] and bool(alarms.MAY_ACT & set(me.get("scopes") or ())),
+        "waiting": proposals.waiting(asked, context["digests"]),
         "limits_part": signed,
         "limits": [limit for limit in every if limit.replaced_at is None],
         "past_limits": [limit for limit in every if limit.replaced_at is not None],

@@ -49,7 +49,7 @@ def blueprint(read: Read, act: Act | None = None) -> Blueprint:
         ("/docs", "docs", _docs),
     ):
         pages.add_url_rule(rule, endpoint, partial(view, read))
-    model_pages.add_pages(pages, read)
+    model_pages.add_pages(pages, read, act)
     alarm_pages.add_pages(pages, read, act)
     pages.add_url_rule("/find", "find", partial(_find))
     pages.add_url_rule(f"{ASSETS}/<name>", "static", partial(_static))

@@ -160,6 +160,7 @@ def _house() -> bytes:
         found[f"/v1/models/{name}"] = model(name)
         found[f"/v1/models/{name}/drift"] = drift()
     found["/v1/reports/correctness/171"] = found["/v1/reports/correctness"]
+    found["/v1/proposals"] = {"proposals": [proposal("risk:meyer"), proposal("x", "expired")]}
     found["/v1/policies"] = {"policies": [policy(19, replaced_at=20), policy(20)]}
     return pickle.dumps(found)
 
@@ -340,6 +341,29 @@ def policy(leaf: int, replaced_at: int | None = None) -> dict[str, Any]:
         "replaced_at": replaced_at,
         "reason": "the committee of March" if replaced_at is None else None,
     }
+
+
+def proposal(by: str, state: str = "waiting") -> dict[str, Any]:
+    return {
+        "proposal_id": sha(by)[:16],
+        "kind": "policy",
+        "state": state,
+        "proposed_by": by,
+        "proposed_at": at(170),
+        "decided_by": None,
+        "decided_at": None,
+        "leaf_index": None,
+        "asked": {
+            "model_digest": digest("value-at-risk"),
+            "terms": {k: v for k, v in policy(21).items() if k in POLICY_TERMS},
+            "on_alarm": "shadow",
+            "replaces": 20,
+            "reason": "a wider book",
+        },
+    }
+
+
+POLICY_TERMS = ("metric", "limit", "side", "tolerance", "window", "minimum_labels", "detector")
 
 
 def alarm(leaf: int, state: str = "open") -> dict[str, Any]:

@@ -196,3 +196,30 @@ def test_overview_counts_open_alarms_by_model(site):
 def test_overview_without_the_right_to_alarms_says_so_and_stands(site):
     site.house.answers["/v1/alarms"] = dashboards.ReadError(403, {"detail": "needs the scope risk"})
     assert "Needs the scope risk" in site.page("/").words
+
+
+def test_change_of_a_limit_waits_for_another_person_than_who_proposed_it(site):
+    page = site.page(f"{MODEL}/limits")
+    assert "Waits for a second person: Exceedances 990 250d: at most 9" in page.words
+    assert "Proposed by risk:meyer" in page.words
+    confirm, reject = (b for b in page.all("button") if "/proposals/" in (b.get("formaction") or ""))
+    assert "disabled" not in confirm
+    done = site.app.test_client().post(confirm["formaction"])
+    assert (done.status_code, done.headers["Location"]) == (303, f"{MODEL}/limits")
+    assert site.house.sent[-1][0].endswith("/confirm")
+    site.house.answers["/v1/me"] = {"actor_id": "risk:meyer", "scopes": ["risk"]}
+    page = site.page(f"{MODEL}/limits")
+    assert "another person confirms it" in page.words
+    assert [b for b in page.all("button") if "disabled" in b]
+    assert site.app.test_client().post(reject["formaction"] + "x").status_code == 404
+
+
+def test_proposals_of_other_models_and_decided_ones_are_not_shown(site):
+    assert "Waits for" not in site.page("/models/credit-default/limits").words
+    assert site.page(f"{MODEL}/limits").words.count("Waits for a second person") == 1
+
+
+def test_alarm_says_who_was_told_and_what_went_wrong(site):
+    told = {"channel": "mail", "state": "waiting", "attempts": 2, "error": "no route to the relay"}
+    site.house.answers["/v1/alarms/172"]["deliveries"] = [told]
+    assert "mail waiting after 2 attempts: no route to the relay" in site.page("/alarms/172").words

@@ -101,7 +101,8 @@ def test_every_route_is_in_the_table_or_a_page_or_open_on_purpose(api):
     adapter = api.app.url_map.bind("localhost")
     known = {adapter.match(path.partition("?")[0], method=method)[0] for method, path in SCOPES}
     known |= {adapter.match(path, method="GET")[0] for path in [*PAGES, "/find"]}
-    known.add(adapter.match("/alarms/0/close", method="POST")[0])
+    forms = ["/alarms/0/close", f"{MODEL}/proposals/0/confirm"]
+    known |= {adapter.match(path, method="POST")[0] for path in forms}
     for rule in api.app.url_map.iter_rules():
         assert rule.endpoint in known or rule.rule in OPEN, f"{rule.rule} is in no table"
 

@@ -247,6 +247,7 @@ def test_every_page_of_the_dashboards_is_rendered_here(api):
         "dashboards.find",
         "dashboards.figure",
         "dashboards.alarm_act",
+        "dashboards.proposal_act",
     }
 
 
