@@ -1,9 +1,11 @@
-"""The scheduler's process: cosignatures, daily seal, drift, evaluations, honesty reports.
+"""The scheduler's process: cosignatures, seal, drift, evaluations, honesty reports, alarms told.
 
 Never in a web worker.
 
-One runner at a time: a lock file in the house; a second scheduler refuses to start and says who
-holds it. Jobs are code, not rows; APScheduler keeps time and catches a missed run up once.
+One runner at a time, over every host of the house (`lease.py`); a second scheduler refuses to start
+and says who holds it. Jobs are code, not rows; APScheduler keeps time. A run that was missed, while
+this process slept or while there was none, is caught up once, and is an alarm when it is late by
+more than `GRACE_S`; so is a job that fails (`job_runs.py`).
 """
 
 from __future__ import annotations
@@ -13,30 +15,35 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from apscheduler.events import EVENT_JOB_MISSED
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from service import job_runs
+from service.alerts_delivery import deliver
 from service.clock import utc_ms
 from service.correctness import issue_correctness
 from service.drift import measure_drift
 from service.errors import log_facts
 from service.honesty import issue_honesty
-from service.locks import lease
+from service.job_runs import ACTOR, GRACE_S
+from service.lease import running
 from service.logs import configure
 from service.sealing import seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from apscheduler.events import JobExecutionEvent
     from apscheduler.triggers.base import BaseTrigger
 
     from service.assembly import Assembly
+    from service.lease import Lease
     from service.settings import Settings
 
-ACTOR: Final = "house:scheduler"
-GRACE_S: Final = 3600  # a run missed by less than an hour is still run, once
+DELIVER_S: Final = 10  # between two looks for an alarm to be told
 
 
 def daily_seal(house: Assembly) -> str:
@@ -74,15 +81,17 @@ JOBS: Final[Mapping[str, Callable[[Assembly], str]]] = {
     "correctness": correctness,
     "honesty": honesty,
     "cosign": cosign,
+    "deliver": deliver,
 }
-QUICK: Final = frozenset({"cosign"})  # must not wait for a report that reads the whole log
+# Must not wait for a report that reads the whole log, nor for each other: a thread for each.
+QUICK: Final = frozenset({"cosign", "deliver"})
 
 
 def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
     """Run the named jobs now, through the scheduler, in order; the first failure raises."""
     results: list[str] = []
     failures: list[Exception] = []
-    with lease(house.settings):
+    with running(house):
         scheduler = _scheduler()
 
         def run_all() -> None:
@@ -105,17 +114,45 @@ def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
 def run_scheduler(house: Assembly) -> None:
     """Keep time until SIGTERM or Ctrl-C. Refuses when another scheduler holds the house."""
     configure()
-    with lease(house.settings):
+    with running(house) as lease:
         scheduler = _scheduler()
-        for name, trigger in triggers(house.settings).items():
-            executor = "quick" if name in QUICK else "default"
-            scheduler.add_job(_logged(house, name), trigger, id=name, executor=executor)
+        times = triggers(house.settings)
+        late = _late(house, times)
+        for name, trigger in times.items():
+            now = {"next_run_time": house.clock()} if name in late else {}
+            executor = name if name in QUICK else "default"
+            scheduler.add_job(
+                _logged(house, name, lease), trigger, id=name, executor=executor, **now
+            )
+        scheduler.add_listener(_missed(house, scheduler), EVENT_JOB_MISSED)
         signal.signal(signal.SIGTERM, lambda *_: _stop(scheduler))
         structlog.get_logger("jobs").info("scheduler started", jobs=sorted(JOBS))
         try:
             scheduler.start()
         except KeyboardInterrupt:
             scheduler.shutdown(wait=True)
+
+
+def _late(house: Assembly, times: Mapping[str, BaseTrigger]) -> frozenset[str]:
+    """Jobs that fell due while there was no scheduler; those late by too much become alarms."""
+    now = house.clock()
+    slow = {name: trigger for name, trigger in times.items() if name not in QUICK}
+    found = job_runs.overdue(house, slow, now)
+    for name, due in found.items():
+        if now - due > timedelta(seconds=GRACE_S):
+            job_runs.missed(house, name, due)
+    return frozenset(found)
+
+
+def _missed(house: Assembly, scheduler: BlockingScheduler) -> Callable[[JobExecutionEvent], None]:
+    """What to do about a run that came too late: an alarm, and the job once, now."""
+
+    def listen(event: JobExecutionEvent) -> None:
+        if event.job_id not in QUICK:
+            job_runs.missed(house, event.job_id, event.scheduled_run_time)
+            scheduler.modify_job(event.job_id, next_run_time=house.clock())
+
+    return listen
 
 
 def triggers(settings: Settings) -> dict[str, BaseTrigger]:
@@ -127,30 +164,39 @@ def triggers(settings: Settings) -> dict[str, BaseTrigger]:
         "correctness": IntervalTrigger(minutes=every, timezone="UTC"),
         "honesty": CronTrigger(hour=settings.seal_hour_utc, minute=20, timezone="UTC"),
         "cosign": IntervalTrigger(seconds=settings.cosign_every_seconds, timezone="UTC"),
+        "deliver": IntervalTrigger(seconds=DELIVER_S, timezone="UTC"),
     }
 
 
 def _scheduler() -> BlockingScheduler:
     """One worker thread: jobs append to one log and two at once would only wait for each other.
 
-    A second one for what appends nothing.
+    One more for each job that must not wait.
     """
     return BlockingScheduler(
-        executors={"default": ThreadPoolExecutor(1), "quick": ThreadPoolExecutor(1)},
+        executors={name: ThreadPoolExecutor(1) for name in ("default", *sorted(QUICK))},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE_S},
         timezone="UTC",
     )
 
 
-def _logged(house: Assembly, name: str) -> Callable[[], None]:
+def _logged(house: Assembly, name: str, lease: Lease | None = None) -> Callable[[], None]:
     def run() -> None:
         log = structlog.get_logger("jobs")
+        if lease is not None and not lease.held:
+            log.error("job not run: the lease is not ours for sure", job=name)
+            return
         try:
+            if name not in QUICK:
+                job_runs.started(house, name)
             result = JOBS[name](house)
+            if name not in QUICK:
+                job_runs.succeeded(house, name, result)
             if result:
                 log.info("job done", job=name, result=result)
         except Exception as error:  # noqa: BLE001 - the next run may do better
             log.error("job failed", job=name, **log_facts(error))  # noqa: TRY400 - no texts of others
+            job_runs.failed(house, name, error, quick=name in QUICK)
 
     return run
 

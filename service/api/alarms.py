@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ledger.record import unsigned_body
 from monitoring.alerts import AlarmState
 from service.alerts import acknowledge, close, remark
+from service.alerts_delivery import deliveries
 from service.alerts_read import alarm_at, alarm_json, alarms, evidence_of
 from service.api.access import assembly, caller, needs
 from service.api.answers import ActAnswer
@@ -66,6 +67,10 @@ class AlarmAnswer(BaseModel):
     history: list[dict[str, Any]] = Field(description="each entry about it, in order")
     policy: dict[str, Any] | None = Field(description="the limit it crossed, as signed")
     evidence: dict[str, Any] | None = Field(description="what the report said of it")
+    deliveries: list[dict[str, Any]] = Field(
+        description="channel, state (waiting, delivered, given_up), attempts, at, leaf_index, "
+        "next_try_at, error"
+    )
     receipt: dict[str, Any]
 
 
@@ -104,6 +109,7 @@ def one(path: LeafPath) -> Response:
             "history": [act.to_json() for act in alarm.acts],
             "policy": policy,
             "evidence": evidence_of(here, alarm),
+            "deliveries": deliveries(here, alarm),
             "receipt": here.receipt(alarm.leaf).to_json(),
         }
     )

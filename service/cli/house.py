@@ -68,7 +68,7 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
     "--once",
     "jobs",
     multiple=True,
-    type=click.Choice(["seal", "drift", "correctness", "honesty", "cosign"]),
+    type=click.Choice(["seal", "drift", "correctness", "honesty", "cosign", "deliver"]),
     help="Run this job now and exit; may be repeated.",
 )
 @told

@@ -98,7 +98,7 @@ def test_drift_is_measured_outside_this_process_and_recorded(house):
 
 def test_a_second_scheduler_is_refused_and_told_who_runs(house):
     with (
-        jobs.lease(house.settings),
+        jobs.running(house),
         pytest.raises(ServiceError, match=f"process {os.getpid()}") as told,
     ):
         jobs.run_once(house, ["seal"])
