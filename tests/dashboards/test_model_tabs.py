@@ -202,7 +202,9 @@ def test_change_of_a_limit_waits_for_another_person_than_who_proposed_it(site):
     page = site.page(f"{MODEL}/limits")
     assert "Waits for a second person: Exceedances 990 250d: at most 9" in page.words
     assert "Proposed by risk:meyer" in page.words
-    confirm, reject = (b for b in page.all("button") if "/proposals/" in (b.get("formaction") or ""))
+    confirm, reject = (
+        b for b in page.all("button") if "/proposals/" in (b.get("formaction") or "")
+    )
     assert "disabled" not in confirm
     done = site.app.test_client().post(confirm["formaction"])
     assert (done.status_code, done.headers["Location"]) == (303, f"{MODEL}/limits")
