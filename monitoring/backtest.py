@@ -9,6 +9,7 @@
 - Traffic light of the Basel Framework, MAR32 (back-testing at 99% over 250 days): 0-4 green,
   5-9 amber, 10 or more red, and the multiplier of each count. MAR32 takes the larger count of
   actual and hypothetical P&L; here is one P&L, the one reported.
+- Acerbi and Szekely, Risk (December 2014), second test: expected shortfall, 0 when it is right.
 - Exact interval of a rate: Clopper and Pearson, Biometrika 26 (1934).
 """
 
@@ -19,11 +20,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from monitoring.performance import bisect
+import numpy as np
+
+from monitoring.performance import Measured, bisect, mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
+
+    from numpy.typing import NDArray
 
 BASEL_DAYS = 250
 AMBER, RED = 5, 10  # first counts of each zone
@@ -92,6 +97,19 @@ def conditional_coverage(flags: Sequence[bool], rate: float) -> TestResult | Non
         return None
     statistic = kupiec(sum(flags), len(flags), rate).statistic + independence.statistic
     return TestResult(statistic, chi2_tail_2(statistic))
+
+
+def acerbi_szekely_z2(
+    losses: NDArray[np.float64],
+    shortfall: NDArray[np.float64],
+    over: NDArray[np.bool_],
+    rate: float,
+) -> Measured:
+    """Z2: 1 less the mean of loss over promised shortfall on days beyond the VaR, over `rate`."""
+    depth = np.where(over, losses / shortfall, 0.0) / rate
+    found = mean(depth)
+    low, high = found.low or 0.0, found.high or 0.0
+    return Measured(1 - found.value, 1 - high, 1 - low, found.n)
 
 
 def traffic_light(exceedances: int) -> TrafficLight:

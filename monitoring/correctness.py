@@ -16,24 +16,28 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from monitoring.columns import Outcomes, Predictions
 from monitoring.credit import CREDIT
 from monitoring.errors import SourceOrderError
 from monitoring.judging import Standing, estimate, in_force, unknown_metric
 from monitoring.metrics import Table, decimal_text
-from monitoring.outcomes import first_of_each_day, join, label_delay_days
+from monitoring.outcomes import join, label_delay_days
 from monitoring.sequential import Log, gather_closings, watch
 from monitoring.terms import follower, read_terms
-from monitoring.trade_signal import SIGNAL
+from monitoring.trade_signal import SIGNAL, signal_kind
 from monitoring.value_at_risk import VALUE_AT_RISK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from monitoring.columns import Ints
     from monitoring.judging import InForce
     from monitoring.metrics import Kind, Metric, R
-    from monitoring.outcomes import Joined
+    from monitoring.outcomes import Joined, LabelledRows
     from monitoring.sequential import Watched
-    from monitoring.source import ModelFacts, Outcome, Prediction, PredictionSource
+    from monitoring.source import ModelFacts, PredictionSource
 
 SCHEMA = "assay/correctness-report/v1"
 VERSION = "2"  # of the figures; changes when any of them would come out differently
@@ -41,6 +45,7 @@ DOES_NOT_SAY = (
     "Nothing on who computed a prediction, or whether a record is what it claims to be. "
     "No alarm means that no signed limit was crossed, not that the model is right."
 )
+AT_ONCE = 10_000  # rows made into text at a time for the digest
 COVERAGE_FLOOR = Fraction(1, 2)  # below half labelled, the missing half decides
 
 
@@ -77,8 +82,8 @@ class _Read:
     """What the source gave for one model."""
 
     facts: ModelFacts
-    predictions: Sequence[Prediction]
-    outcomes: Sequence[Outcome]
+    predictions: Predictions
+    outcomes: Outcomes
     limits: Sequence[InForce]
     as_of_leaf: int
     readings: Sequence[int]
@@ -91,23 +96,23 @@ def _evaluate_one(source: PredictionSource, facts: ModelFacts, as_of_leaf: int) 
     closings = gather_closings((c.leaf_index, c.limit_leaf) for c in source.closings(digest))
     read = _Read(
         facts,
-        list(source.predictions(digest)),
-        list(source.outcomes(digest)),
+        _predictions(source, digest),
+        _outcomes(source, digest),
         in_force(source.limits(digest), closings),
         as_of_leaf,
         [*(leaf for leaf in source.readings() if leaf < as_of_leaf), as_of_leaf],
         closings,
         source.progress(digest),
     )
-    _check_order("prediction", [p.leaf_index for p in read.predictions], as_of_leaf)
-    _check_order("outcome", [o.leaf_index for o in read.outcomes], as_of_leaf)
-    _check_order("limit", [held.limit.leaf_index for held in read.limits], as_of_leaf)
+    _check_order("prediction", read.predictions.leaf, as_of_leaf)
+    _check_order("outcome", read.outcomes.leaf, as_of_leaf)
+    _check_order("limit", np.asarray([held.limit.leaf_index for held in read.limits]), as_of_leaf)
     if facts.kind == CREDIT.name:
         return _evaluate_kind(CREDIT, read)
     if facts.kind == VALUE_AT_RISK.name:
         return _evaluate_kind(VALUE_AT_RISK, read)
     if facts.kind == SIGNAL.name:
-        return _evaluate_kind(SIGNAL, read)
+        return _evaluate_kind(signal_kind(facts.trials), read)
     return _unknown_kind(read)
 
 
@@ -116,11 +121,11 @@ def _evaluate_kind(kind: Kind[R], read: _Read) -> dict[str, Any]:
     joined = join(
         read.predictions, read.outcomes, series=kind.series, horizon_days=facts.horizon_days
     )
-    rows = [row for pair in joined.labelled if (row := kind.read(pair)) is not None]
+    rows = kind.rows(joined.labelled)
     odd = len(joined.labelled) - len(rows)
     coverage = _coverage_problem(joined)
     estimates: list[dict[str, Any]] = []
-    log = _log(read, series=kind.series)
+    log = _log(read, joined)
     for metric in kind.metrics:
         mine = [held for held in limits if held.limit.metric == metric.name]
         if not mine:
@@ -146,8 +151,8 @@ def _evaluate_kind(kind: Kind[R], read: _Read) -> dict[str, Any]:
     }
 
 
-def _log(read: _Read, *, series: bool) -> Log:
-    rows = first_of_each_day(read.predictions)[0] if series else read.predictions
+def _log(read: _Read, joined: Joined) -> Log:
+    rows = joined.labelled.rows
     return Log(rows, read.outcomes, read.readings, read.closings, read.progress)
 
 
@@ -221,7 +226,7 @@ def _labels(joined: Joined, odd: int) -> Table:
         "Rows predicted": joined.predictions,
         "Matured": joined.matured,
         "Matured and labelled": len(joined.labelled),
-        "Matured, no label": len(joined.unlabelled_ids),
+        "Matured, no label": len(joined.unlabelled),
         "Outcomes revised by a newer one": joined.revised,
         "Left out: the outcome was known before the forecast": joined.not_forecasts,
         "Left out: a later forecast of a day already forecast": joined.repeats,
@@ -255,31 +260,62 @@ def _caveats(told: Sequence[str]) -> list[dict[str, Any]]:
 
 def _window(read: _Read, joined: Joined) -> dict[str, Any]:
     rows = read.predictions
-    used = [
-        [
-            pair.prediction.prediction_id,
-            dict(pair.prediction.outputs),
-            pair.prediction.decision,
-            pair.outcome.leaf_index,
-            pair.outcome.value,
-        ]
-        for pair in joined.labelled
-    ]
-    digest = hashlib.sha256(_canonical([used, list(joined.unlabelled_ids)])).hexdigest()
     return {
-        "first_prediction": rows[0].prediction_id if rows else None,
-        "last_prediction": rows[-1].prediction_id if rows else None,
+        "first_prediction": rows.name(0) if len(rows) else None,
+        "last_prediction": rows.name(-1) if len(rows) else None,
         "as_of_leaf": read.as_of_leaf,
-        "rows_digest": f"sha256:{digest}",
+        "rows_digest": f"sha256:{_rows_digest(joined)}",
     }
 
 
-def _check_order(what: str, leaves: Sequence[int], last: int) -> None:
-    previous = -1
-    for leaf in leaves:
-        if leaf < previous or leaf > last:
-            raise SourceOrderError(what, previous=previous, found=leaf, last=last)
-        previous = leaf
+def _rows_digest(joined: Joined) -> str:
+    """SHA-256 of canonical JSON: each labelled row as used, then the ids of the unlabelled."""
+    digest = hashlib.sha256(b"[[")
+    labelled = joined.labelled
+    for start in range(0, len(labelled), AT_ONCE):
+        part = labelled[start : start + AT_ONCE]
+        digest.update((b"," if start else b"") + _canonical(_used(part))[1:-1])
+    digest.update(b"]," + _canonical(list(joined.unlabelled_ids)) + b"]")
+    return digest.hexdigest()
+
+
+def _used(part: LabelledRows) -> list[list[object]]:
+    rows, places = part.rows, part.at_row
+    outputs = {
+        name: zip(values[places].tolist(), rows.outputs_given[name][places].tolist(), strict=True)
+        for name, values in rows.outputs.items()
+    }
+    decisions, leaves = rows.decision.take(places), part.outcomes.leaf[part.at_outcome].tolist()
+    return [
+        [
+            name,
+            {n: value for n, held in outputs.items() for value, has in [next(held)] if has},
+            decisions[at],
+            leaves[at],
+            part.values[at],
+        ]
+        for at, name in enumerate(rows.names(places.tolist()))
+    ]
+
+
+def _check_order(what: str, leaves: Ints, last: int) -> None:
+    if not len(leaves):
+        return
+    before = np.r_[-1, leaves[:-1]]
+    wrong = np.flatnonzero((leaves < before) | (leaves > last))
+    if len(wrong):
+        at = wrong[0]
+        raise SourceOrderError(what, previous=int(before[at]), found=int(leaves[at]), last=last)
+
+
+def _predictions(source: PredictionSource, digest: str) -> Predictions:
+    found = source.predictions(digest)
+    return found if isinstance(found, Predictions) else Predictions.of(found, digest)
+
+
+def _outcomes(source: PredictionSource, digest: str) -> Outcomes:
+    found = source.outcomes(digest)
+    return found if isinstance(found, Outcomes) else Outcomes.of(found)
 
 
 def _canonical(value: object) -> bytes:

@@ -303,14 +303,9 @@ def _extend(run: Run, factor: float, value: float, seen: Seen) -> Run:
     at = seen.outcome_leaf
     if run.product <= 1:  # nothing gained yet: the stretch begins here
         return Run(factor, seen.leaf, seen.row, 1, value, seen.observed_at, at, at)
-    return replace(
-        run,
-        product=min(CEILING, run.product * factor),
-        count=run.count + 1,
-        total=run.total + value,
-        first_outcome=min(run.first_outcome, at),
-        last_outcome=max(run.last_outcome, at),
-    )
+    product, total = min(CEILING, run.product * factor), run.total + value
+    first, last = min(run.first_outcome, at), max(run.last_outcome, at)
+    return Run(product, run.leaf, run.row, run.count + 1, total, run.since, first, last)
 
 
 def close(state: State) -> State:

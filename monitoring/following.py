@@ -22,24 +22,27 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic
 
+import numpy as np
+
 from monitoring import detectors
+from monitoring.columns import NO_TIME, ROW_BITS, micros
 from monitoring.detectors import Detector, Seen, State
 from monitoring.errors import DetectorError
 from monitoring.metrics import R
-from monitoring.outcomes import instant, is_legible, label_of
+from monitoring.outcomes import is_legible, label_of, speaks_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from monitoring.columns import Outcomes, Predictions
     from monitoring.outcomes import Labelled
     from monitoring.source import Outcome, Prediction
 
 SCHEMA = "assay/detector-progress/v1"
 NOTHING = (-1, -1)
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
+LONG_AGO = int(NO_TIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Progress:
     state: State
     read_to: int = -1  # the last reading
     passed: tuple[int, int] = NOTHING  # leaf and row of the last prediction passed
-    newest_observed: datetime = LONG_AGO
+    newest_observed: int = LONG_AGO  # microseconds since 1970
     newest_labelled: tuple[int, int] = NOTHING
     unlabelled: int = 0  # mature and without an outcome when passed
     unusable: int = 0  # not of this kind, not legible, or no forecast
@@ -61,7 +64,7 @@ class Progress:
             "state": self.state.to_json(),
             "read_to": self.read_to,
             "passed": list(self.passed),
-            "newest_observed": self.newest_observed.isoformat(),
+            "newest_observed": str(self.newest_observed),  # beyond what JSON numbers are exact for
             "newest_labelled": list(self.newest_labelled),
             "unlabelled": self.unlabelled,
             "unusable": self.unusable,
@@ -74,7 +77,7 @@ def read_progress(detector: Detector, told: Mapping[str, Any]) -> Progress:
         whole = [told["read_to"], *told["passed"], *told["newest_labelled"]]
         whole += [told["unlabelled"], told["unusable"]]
         (leaf, row), (last_leaf, last_row) = told["passed"], told["newest_labelled"]
-        observed = datetime.fromisoformat(told["newest_observed"])
+        observed = int(told["newest_observed"])
         if told["progress_schema"] != SCHEMA or not all(type(number) is int for number in whole):
             raise DetectorError(detector.name, "its progress is of another form")
         state = detectors.read_state(detector, told["state"])
@@ -84,7 +87,7 @@ def read_progress(detector: Detector, told: Mapping[str, Any]) -> Progress:
         state,
         read_to=told["read_to"],
         passed=(leaf, row),
-        newest_observed=observed.astimezone(UTC),
+        newest_observed=observed,
         newest_labelled=(last_leaf, last_row),
         unlabelled=told["unlabelled"],
         unusable=told["unusable"],
@@ -108,8 +111,8 @@ class Follower(Generic[R]):
     def follow(
         self,
         progress: Progress,
-        rows: Sequence[Prediction],
-        outcomes: Iterable[Outcome],
+        rows: Predictions,
+        outcomes: Outcomes,
         *,
         readings: Iterable[int],
         closings: Iterable[int],
@@ -119,16 +122,19 @@ class Follower(Generic[R]):
         `rows` and `outcomes` in ledger order; everything up to `read_to` that was passed already
         may be left out. `closings` are leaves.
         """
-        first = bisect_right(rows, progress.passed, key=_place)
-        walk = _Walk(self, progress, rows, first, {})
+        leaf, row = progress.passed
+        passed = (leaf << ROW_BITS) | row if leaf >= 0 else -1
+        first = int(np.searchsorted(rows.keys, passed, side="right"))
+        walk = _Walk(self, progress, rows, first)
         todo = sorted({leaf for leaf in readings if leaf > progress.read_to})
-        waiting, closed = list(outcomes), sorted(closings)
-        at = 0
-        for reading in todo:
+        news = np.flatnonzero((outcomes.leaf > progress.read_to) | (outcomes.keys > passed))
+        ends = np.searchsorted(outcomes.leaf[news], np.asarray(todo, np.int64), side="right")
+        closed, at = sorted(closings), 0
+        for reading, end in zip(todo, ends.tolist(), strict=True):
             walk.close(closed, reading)
-            while at < len(waiting) and waiting[at].leaf_index <= reading:
-                walk.learn(waiting[at])
-                at += 1
+            for place in news[at:end].tolist():
+                walk.learn(outcomes.at(place))
+            at = end
             walk.pass_mature(reading)
         return walk.progress
 
@@ -139,7 +145,7 @@ class _Walk(Generic[R]):
 
     follower: Follower[R]
     progress: Progress
-    rows: Sequence[Prediction]
+    rows: Predictions
     front: int
     known: dict[str, Outcome] = field(default_factory=dict)
 
@@ -159,15 +165,17 @@ class _Walk(Generic[R]):
         leaf, _, row = outcome.prediction_id.partition(".")
         self.progress = replace(
             self.progress,
-            newest_observed=max(self.progress.newest_observed, instant(outcome.observed_at)),
+            newest_observed=max(self.progress.newest_observed, micros(outcome.observed_at)),
             newest_labelled=max(self.progress.newest_labelled, (int(leaf), int(row or 0))),
         )
 
     def pass_mature(self, reading: int) -> None:
         """Pass predictions from the front as long as they are mature."""
         while self.front < len(self.rows):
-            row = self.rows[self.front]
-            if row.leaf_index > reading or not self._is_mature(row):
+            if self.rows.leaf[self.front] > reading:
+                break
+            row = self.rows.at(self.front)
+            if not self._is_mature(row):
                 break
             self._pass(row)
             self.front += 1
@@ -177,7 +185,7 @@ class _Walk(Generic[R]):
         days = self.follower.maturity_days
         if days is None:
             return _place(row) <= self.progress.newest_labelled
-        return _speaks_at(row) + timedelta(days=days) <= self.progress.newest_observed
+        return speaks_by(row, days) <= self.progress.newest_observed
 
     def _pass(self, row: Prediction) -> None:
         now = replace(self.progress, passed=_place(row))
@@ -202,17 +210,3 @@ class _Walk(Generic[R]):
 
 def _place(row: Prediction) -> tuple[int, int]:
     return row.leaf_index, row.row_index
-
-
-def _speaks_at(row: Prediction) -> datetime:
-    """Stated instant, but never later than the record; a record without a time is long past."""
-    try:
-        recorded = instant(row.predicted_at)
-    except ValueError:
-        return LONG_AGO
-    if row.as_of is None:
-        return recorded
-    try:
-        return min(instant(row.as_of), recorded)
-    except ValueError:
-        return recorded

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from monitoring.metrics import Metric
     from monitoring.performance import Measured
+    from monitoring.rows import Rows
     from monitoring.sequential import Watched
     from monitoring.source import Limit
 
@@ -91,7 +92,7 @@ def in_force(
 
 def estimate(
     metric: Metric[R],
-    rows: Sequence[R],
+    rows: Rows[R],
     held: InForce | None,
     *,
     coverage: str | None,
@@ -157,16 +158,16 @@ def unknown_metric(held: InForce, kind: str) -> dict[str, Any]:
     }
 
 
-def history(metric: Metric[R], rows: Sequence[R]) -> list[dict[str, Any]]:
+def history(metric: Metric[R], rows: Rows[R]) -> list[dict[str, Any]]:
     """Compute the metric over closed windows, oldest first; windows too thin are left out."""
-    found = []
+    found: list[dict[str, Any]] = []
     for window in trailing(rows, metric.history_size, metric.history_step):
         measured = metric.measure(window)
         if isinstance(measured, str):
             continue
         found.append(
             {
-                "window": window_label(window[0].source.prediction, window[-1].source.prediction),
+                "window": window_label(window),
                 "value": decimal_text(measured.value, metric.digits),
                 "low": optional_text(measured.low),
                 "high": optional_text(measured.high),
@@ -178,7 +179,7 @@ def history(metric: Metric[R], rows: Sequence[R]) -> list[dict[str, Any]]:
 
 def _rule(
     metric: Metric[R],
-    rows: Sequence[R],
+    rows: Rows[R],
     held: InForce | None,
     coverage: str | None,
     watched: Watched | str | None,
@@ -186,8 +187,8 @@ def _rule(
     if held is None:
         return _explore(metric, rows, "no limit was signed for this metric")
     limit = held.limit
-    judged = [row for row in rows if held.judges(row.source.prediction.leaf_index)]
-    if rows and not judged:
+    judged = rows.between(limit.leaf_index, held.replaced_at)
+    if len(rows) and not len(judged):
         reason = f"the limit at leaf {limit.leaf_index} judges none of these forecasts"
         return _explore(metric, rows, reason)
     measured = metric.measure(judged)
@@ -200,8 +201,8 @@ def _rule(
     if isinstance(terms, str) or why_not is not None:
         shown = None if isinstance(measured, str) else measured
         return Ruling(Standing.NOT_YET_JUDGEABLE, why_not or str(terms), shown)
-    open_rows = [row for row in judged if row.source.outcome.leaf_index > held.restarted_at]
-    if judged and not open_rows:
+    open_rows = judged.heard_after(held.restarted_at)
+    if len(judged) and not len(open_rows):
         reason = f"no outcome since its alarm was closed at leaf {held.restarted_at}"
         return Ruling(Standing.NOT_YET_JUDGEABLE, reason, None)
     return _scan(metric, open_rows, limit, terms)
@@ -239,15 +240,15 @@ def _why_not(
     return measured if isinstance(measured, str) else coverage
 
 
-def _explore(metric: Metric[R], rows: Sequence[R], reason: str) -> Ruling:
+def _explore(metric: Metric[R], rows: Rows[R], reason: str) -> Ruling:
     measured = metric.measure(rows)
     if isinstance(measured, str):
         return Ruling(Standing.NOT_YET_JUDGEABLE, measured, None)
     return Ruling(Standing.EXPLORATORY, reason, measured)
 
 
-def _scan(metric: Metric[R], judged: Sequence[R], limit: Limit, terms: Terms) -> Ruling:
-    newest: Sequence[R] | None = None
+def _scan(metric: Metric[R], judged: Rows[R], limit: Limit, terms: Terms) -> Ruling:
+    newest: Rows[R] | None = None
     first: str | None = None
     crossing: dict[str, Any] | None = None
     for window in _windows(metric, judged, terms):
@@ -255,7 +256,7 @@ def _scan(metric: Metric[R], judged: Sequence[R], limit: Limit, terms: Terms) ->
         if first is None:
             reached = _reading(metric, window, limit)
             if reached is not None and _beyond(reached, limit.side, terms.bound):
-                at = window[-1].source.prediction.prediction_id
+                at = window.prediction_id(-1)
                 first = f"first crossed at prediction {at} with {reached}"
                 crossing = _crossing(window)
     if newest is None:
@@ -273,24 +274,23 @@ def _scan(metric: Metric[R], judged: Sequence[R], limit: Limit, terms: Terms) ->
     return Ruling(Standing.ALARM, reason, shown, crossing)
 
 
-def _crossing(window: Sequence[R]) -> dict[str, Any]:
+def _crossing(window: Rows[R]) -> dict[str, Any]:
     """Say which outcomes a window holds, as the e-detectors say it."""
-    outcomes = [row.source.outcome for row in window]
-    leaves = [outcome.leaf_index for outcome in outcomes]
+    leaves = window.labelled.outcome_leaf
     return {
-        "prediction": window[-1].source.prediction.prediction_id,
+        "prediction": window.prediction_id(-1),
         "outcomes_read": len(window),
         "carried_by": {
-            "since_prediction": window[0].source.prediction.prediction_id,
-            "since": outcomes[0].observed_at,
+            "since_prediction": window.prediction_id(0),
+            "since": window.labelled[0].outcome.observed_at,
             "outcomes": len(window),
-            "first_outcome_leaf": min(leaves),
-            "last_outcome_leaf": max(leaves),
+            "first_outcome_leaf": int(leaves.min()),
+            "last_outcome_leaf": int(leaves.max()),
         },
     }
 
 
-def _windows(metric: Metric[R], judged: Sequence[R], terms: Terms) -> Iterator[Sequence[R]]:
+def _windows(metric: Metric[R], judged: Rows[R], terms: Terms) -> Iterator[Rows[R]]:
     if metric.rolling is not None:
         return trailing(judged, metric.rolling, 1)
     if terms.size is not None:
@@ -298,7 +298,7 @@ def _windows(metric: Metric[R], judged: Sequence[R], terms: Terms) -> Iterator[S
     return iter([judged])
 
 
-def _reading(metric: Metric[R], window: Sequence[R], limit: Limit) -> Decimal | None:
+def _reading(metric: Metric[R], window: Rows[R], limit: Limit) -> Decimal | None:
     """Return what the bound is compared with: the figure, or the interval's nearer end."""
     if limit.detector == "threshold" and metric.quick is not None:
         return Decimal(decimal_text(metric.quick(window), metric.digits))

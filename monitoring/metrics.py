@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from monitoring.outcomes import Joined, Labelled
+    from monitoring.outcomes import Joined, Labelled, LabelledRows
     from monitoring.performance import Measured
+    from monitoring.rows import Rows
     from monitoring.watches import Watch
 
 DIGITS = 6  # of every figure that is not a count
@@ -40,12 +41,12 @@ class Metric(Generic[R]):
     meaning: str
     unit: str
     interval: str  # how low and high came about; why there are none, if there are none
-    measure: Callable[[Sequence[R]], Measured | str]  # text: why it cannot be judged yet
+    measure: Callable[[Rows[R]], Measured | str]  # text: why it cannot be judged yet
     digits: int = DIGITS
     history_size: int = 250
     history_step: int = 250  # equal to the size: blocks; smaller: trailing windows
     rolling: int | None = None  # judged at every forecast over this many, whatever the limit says
-    quick: Callable[[Sequence[R]], float] | None = None  # the value alone, for such scans
+    quick: Callable[[Rows[R]], float] | None = None  # the value alone, for such scans
     watch: Watch[R] | None = None  # how e-sr reads it row by row; None: it cannot
 
 
@@ -73,8 +74,9 @@ class Kind(Generic[R]):
     name: str
     series: bool  # one forecast per as_of
     read: Callable[[Labelled], R | None]  # None: the recorded outputs are not of this kind
+    rows: Callable[[LabelledRows], Rows[R]]  # the same for all, as columns
     metrics: tuple[Metric[R], ...]
-    tables: Callable[[Sequence[R], Joined], list[Table]]
+    tables: Callable[[Rows[R], Joined], list[Table]]
     caveats: tuple[str, ...]
 
 

@@ -20,19 +20,34 @@ and the number is shown so that a reader can.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from monitoring.columns import (
+    DATE_LENGTH,
+    NO_TIME,
+    Outcomes,
+    Predictions,
+    days,
+    instant,
+    is_decimal,
+    micros,
+    moments,
+    plain,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
+    from monitoring.columns import Flags, Ints, Texts
     from monitoring.source import Outcome, Prediction
 
-DATE_LENGTH = len("2026-11-25")
-_DECIMAL = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
+DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +59,55 @@ class Labelled:
     value: Fraction
 
 
+class LabelledRows(Sequence[Labelled]):
+    """Forecasts with a mature label, in ledger order; one is made when it is asked for."""
+
+    __slots__ = ("at_outcome", "at_row", "outcomes", "rows")
+
+    def __init__(
+        self, rows: Predictions, outcomes: Outcomes, at_row: Ints, at_outcome: Ints
+    ) -> None:
+        self.rows, self.outcomes = rows, outcomes
+        self.at_row, self.at_outcome = at_row, at_outcome
+
+    def __len__(self) -> int:
+        return len(self.at_row)
+
+    @overload
+    def __getitem__(self, at: int) -> Labelled: ...
+    @overload
+    def __getitem__(self, at: slice) -> LabelledRows: ...
+    def __getitem__(self, at: int | slice) -> Labelled | LabelledRows:
+        if isinstance(at, slice):
+            return LabelledRows(self.rows, self.outcomes, self.at_row[at], self.at_outcome[at])
+        outcome = self.outcomes.at(int(self.at_outcome[at]))
+        return Labelled(self.rows.at(int(self.at_row[at])), outcome, fraction(outcome.value))
+
+    def take(self, places: Ints | Flags) -> LabelledRows:
+        """Some of them, in order."""
+        return LabelledRows(self.rows, self.outcomes, self.at_row[places], self.at_outcome[places])
+
+    @property
+    def leaf(self) -> Ints:
+        """Leaves of the predictions."""
+        return self.rows.leaf[self.at_row]
+
+    @property
+    def outcome_leaf(self) -> Ints:
+        """Leaves of the outcomes."""
+        return self.outcomes.leaf[self.at_outcome]
+
+    @property
+    def values(self) -> Texts:
+        """Outcomes as recorded."""
+        return self.outcomes.value.take(self.at_outcome)
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """Forecasts with a mature label, in ledger order, and the count of everything else."""
 
-    labelled: tuple[Labelled, ...]
+    labelled: LabelledRows
     predictions: int  # rows read
     matured: int  # of these, old enough to have a label
     revised: int  # outcomes replaced by a newer one
@@ -57,7 +116,13 @@ class Joined:
     unreadable: int  # a value that is no decimal number, or a time that is no time
     orphans: int  # outcomes of no row read here
     recorded_after: int
-    unlabelled_ids: tuple[str, ...]
+    unlabelled: Ints  # places among the rows: mature and without a label
+    waiting: Ints  # not mature yet
+
+    @property
+    def unlabelled_ids(self) -> tuple[str, ...]:
+        """Prediction ids of mature forecasts with no label."""
+        return tuple(self.labelled.rows.names(self.unlabelled.tolist()))
 
     @property
     def unlabelled_share(self) -> Fraction | None:
@@ -67,120 +132,183 @@ class Joined:
         return Fraction(self.matured - len(self.labelled), self.matured)
 
 
-@dataclass(slots=True)
-class _Tally:
-    not_forecasts: int = 0
-    unreadable: int = 0
-
-
 def join(
-    predictions: Sequence[Prediction],
-    outcomes: Iterable[Outcome],
+    predictions: Predictions | Iterable[Prediction],
+    outcomes: Outcomes | Iterable[Outcome],
     *,
     series: bool,
     horizon_days: int | None,
 ) -> Joined:
     """Join by prediction id under the rules above; `predictions` come in ledger order."""
-    newest, revised = _newest(outcomes)
-    rows, repeats = first_of_each_day(predictions) if series else (list(predictions), 0)
-    tally = _Tally()
-    found: list[tuple[Prediction, Labelled | None]] = []
-    for row in rows:
-        outcome = newest.get(row.prediction_id)
-        if outcome is not None and not is_readable(row, outcome):
-            tally.unreadable += 1
-            outcome = None
-        if outcome is not None and not is_forecast(row, outcome):
-            tally.not_forecasts += 1
-            continue
-        label = Labelled(row, outcome, Fraction(outcome.value)) if outcome else None
-        found.append((row, label))
-    mature = _mature(found, horizon_days)
-    labelled = tuple(pair for (_, pair), old in zip(found, mature, strict=True) if pair and old)
-    known = {row.prediction_id for row in predictions}
+    given = predictions if isinstance(predictions, Predictions) else Predictions.of(predictions, "")
+    told = outcomes if isinstance(outcomes, Outcomes) else Outcomes.of(outcomes)
+    if (told.leaf[1:] < told.leaf[:-1]).any():
+        told = told.take(np.argsort(told.leaf, kind="stable"))
+    rows = first_of_each_day(given) if series else given
+    newest, revised, orphans = _newest(given, rows, told)
+    pairs = _Pairs.of(rows, told, newest)
+    mature = pairs.mature(horizon_days)
+    labelled = pairs.usable & mature
+    at_row = np.flatnonzero(labelled)
     return Joined(
-        labelled=labelled,
-        predictions=len(predictions),
-        matured=sum(mature),
+        labelled=LabelledRows(rows, told, at_row, newest[at_row]),
+        predictions=len(given),
+        matured=int(mature.sum()),
         revised=revised,
-        not_forecasts=tally.not_forecasts,
-        repeats=repeats,
-        unreadable=tally.unreadable,
-        orphans=sum(1 for name in newest if name not in known),
-        recorded_after=sum(1 for pair in labelled if _recorded_after(pair)),
-        unlabelled_ids=tuple(
-            row.prediction_id
-            for (row, pair), old in zip(found, mature, strict=True)
-            if old and pair is None
-        ),
+        not_forecasts=int(pairs.no_forecast.sum()),
+        repeats=len(given) - len(rows),
+        unreadable=int(pairs.unreadable.sum()),
+        orphans=orphans,
+        recorded_after=int(pairs.recorded_after[at_row].sum()),
+        unlabelled=np.flatnonzero(mature & ~pairs.usable),
+        waiting=np.flatnonzero(~mature & ~pairs.no_forecast),
     )
 
 
-def label_delay_days(labelled: Sequence[Labelled]) -> int | None:
+def label_delay_days(labelled: LabelledRows) -> int | None:
     """Lower median of whole days from a forecast's instant to its observation."""
-    days = sorted(
-        (instant(pair.outcome.observed_at) - instant(speaks_from(pair.prediction))).days
-        for pair in labelled
+    if not len(labelled):
+        return None
+    spoke = _spoke(labelled.rows)[labelled.at_row]
+    observed = moments(labelled.outcomes.observed_at)[labelled.at_outcome]
+    whole = np.sort((observed - spoke) // DAY_US)
+    return int(whole[(len(whole) - 1) // 2])
+
+
+def first_of_each_day(rows: Predictions) -> Predictions:
+    """The first forecast of each `as_of`, and all that state none."""
+    codes = rows.as_of.codes
+    keep = codes < 0
+    keep[np.unique(codes, return_index=True)[1]] = True
+    return rows if keep.all() else rows.take(keep)
+
+
+@lru_cache(maxsize=4096)
+def fraction(text: str) -> Fraction:
+    """An outcome's value, exactly."""
+    return Fraction(text)
+
+
+def _newest(given: Predictions, rows: Predictions, told: Outcomes) -> tuple[Ints, int, int]:
+    """By row the place of its newest outcome, or -1; how many were revised, and are of no row."""
+    keys = told.keys
+    newest = np.full(len(rows), -1, np.int64)
+    place, known = _places(rows.keys, keys)
+    np.maximum.at(newest, place[known], np.flatnonzero(known))
+    different = np.unique(keys)
+    orphans = len(different) - int(_places(given.keys, different)[1].sum())
+    return newest, len(keys) - len(different), orphans
+
+
+def _places(sorted_keys: Ints, keys: Ints) -> tuple[Ints, Flags]:
+    if not len(sorted_keys):
+        return np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
+    place = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return place, sorted_keys[place] == keys
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Each row beside its newest outcome."""
+
+    usable: Flags
+    unreadable: Flags
+    no_forecast: Flags
+    recorded_after: Flags
+    spoke: Ints
+    observed: Ints  # NO_TIME without a usable outcome
+
+    @classmethod
+    def of(cls, rows: Predictions, told: Outcomes, newest: Ints) -> _Pairs:
+        """Which pairs count, and why the others do not."""
+        has = newest >= 0
+        at = np.where(has, newest, 0)
+        if not len(told):
+            nothing = np.zeros(len(rows), bool)
+            none = np.full(len(rows), NO_TIME)
+            return cls(nothing, nothing, nothing, nothing, _spoke(rows), none)
+        observed = moments(told.observed_at)[at]
+        when = _When(observed, plain(told.observed_at)[at], days(told.observed_at)[at])
+        spoke, recorded = _speaks(rows), _recorded(rows)
+        decimal = told.value.each(is_decimal, bool, absent=False)[at]
+        readable = decimal & (observed != NO_TIME) & (spoke.micros != NO_TIME)
+        follows = (told.leaf[at] > rows.leaf) & ~when.before(spoke)
+        usable = has & readable & follows
+        return cls(
+            usable=usable,
+            unreadable=has & ~readable,
+            no_forecast=has & readable & ~follows,
+            recorded_after=when.before(recorded),
+            spoke=spoke.micros,
+            observed=np.where(usable, observed, NO_TIME),
+        )
+
+    def mature(self, horizon_days: int | None) -> Flags:
+        """Old enough to have a label; what turned out to be no forecast never is."""
+        if horizon_days is None:
+            with_label = np.flatnonzero(self.usable)
+            last = with_label[-1] if len(with_label) else -1
+            return (np.arange(len(self.usable)) <= last) & ~self.no_forecast
+        if not self.usable.any():
+            return np.zeros(len(self.usable), bool)
+        due = int(self.observed.max()) - horizon_days * DAY_US
+        return (self.spoke != NO_TIME) & (self.spoke <= due) & ~self.no_forecast
+
+
+@dataclass(frozen=True, slots=True)
+class _When:
+    """Times as they are compared: as dates when one of two is a plain date, else as instants."""
+
+    micros: Ints
+    plain: Flags
+    days: np.typing.NDArray[np.bytes_]
+
+    def before(self, other: _When) -> Flags:
+        """Which lie before the other's."""
+        as_dates = self.plain | other.plain
+        found: Flags = self.micros < other.micros
+        if as_dates.any():
+            found = np.where(as_dates, np.less(self.days, other.days), found)
+        return found
+
+
+def _speaks(rows: Predictions) -> _When:
+    """The instants the forecasts speak from: `as_of`, or the record's when there is none."""
+    stated = rows.as_of.codes >= 0
+    if stated.all():
+        return _When(moments(rows.as_of), plain(rows.as_of), days(rows.as_of))
+    own, recorded = rows.as_of, _recorded(rows)
+    return _When(
+        np.where(stated, moments(own), recorded.micros),
+        np.where(stated, plain(own), recorded.plain),
+        np.where(stated, days(own), recorded.days),
     )
-    return days[(len(days) - 1) // 2] if days else None
 
 
-def _newest(outcomes: Iterable[Outcome]) -> tuple[dict[str, Outcome], int]:
-    newest: dict[str, Outcome] = {}
-    revised = 0
-    for outcome in outcomes:
-        held = newest.get(outcome.prediction_id)
-        if held is not None:
-            revised += 1
-            if held.leaf_index > outcome.leaf_index:
-                continue
-        newest[outcome.prediction_id] = outcome
-    return newest, revised
+def _spoke(rows: Predictions) -> Ints:
+    return _speaks(rows).micros
 
 
-def first_of_each_day(predictions: Sequence[Prediction]) -> tuple[list[Prediction], int]:
-    """The first forecast of each `as_of`, and how many others there were."""
-    seen: set[str] = set()
-    kept = []
-    for row in predictions:
-        if row.as_of is not None:
-            if row.as_of in seen:
-                continue
-            seen.add(row.as_of)
-        kept.append(row)
-    return kept, len(predictions) - len(kept)
+def _recorded(rows: Predictions) -> _When:
+    told = rows.predicted_at
+    return _When(moments(told), plain(told), days(told))
+
+
+# --- one row, for those who read one after the other -----------------------------------------
 
 
 def label_of(row: Prediction, outcome: Outcome) -> Labelled | None:
     """A forecast with its outcome; None when it cannot be read or was no forecast."""
-    if not is_readable(row, outcome) or not is_forecast(row, outcome):
+    if not _is_time(speaks_from(row)) or not is_legible(outcome):
         return None
-    return Labelled(row, outcome, Fraction(outcome.value))
-
-
-def is_readable(row: Prediction, outcome: Outcome) -> bool:
-    """Whether both times are times and the value is a decimal number."""
-    try:
-        instant(speaks_from(row))
-    except ValueError:
-        return False
-    return is_legible(outcome)
+    if outcome.leaf_index <= row.leaf_index or _before(outcome.observed_at, speaks_from(row)):
+        return None
+    return Labelled(row, outcome, fraction(outcome.value))
 
 
 def is_legible(outcome: Outcome) -> bool:
     """Whether an outcome's time is a time and its value a decimal number."""
-    try:
-        instant(outcome.observed_at)
-    except ValueError:
-        return False
-    return _DECIMAL.fullmatch(outcome.value) is not None
-
-
-def is_forecast(row: Prediction, outcome: Outcome) -> bool:
-    """Whether the outcome came after, in the log and by the stated times."""
-    if outcome.leaf_index <= row.leaf_index:
-        return False
-    return not _before(outcome.observed_at, speaks_from(row))
+    return _is_time(outcome.observed_at) and is_decimal(outcome.value)
 
 
 def speaks_from(row: Prediction) -> str:
@@ -188,37 +316,24 @@ def speaks_from(row: Prediction) -> str:
     return row.as_of if row.as_of is not None else row.predicted_at
 
 
-def _recorded_after(pair: Labelled) -> bool:
-    return _before(pair.outcome.observed_at, pair.prediction.predicted_at)
+def speaks_by(row: Prediction, days_later: int) -> int:
+    """Microseconds at which a forecast is so old; counted from its record if `as_of` is later."""
+    recorded = _micros(row.predicted_at)
+    stated = recorded if row.as_of is None else _micros(row.as_of)
+    known = [moment for moment in (stated, recorded) if moment != NO_TIME]
+    return min(known) + days_later * DAY_US if known else int(NO_TIME)
+
+
+def _is_time(text: str) -> bool:
+    return _micros(text) != NO_TIME
+
+
+@lru_cache(maxsize=65_536)
+def _micros(text: str) -> int:
+    return micros(text)
 
 
 def _before(left: str, right: str) -> bool:
     if DATE_LENGTH in (len(left), len(right)):
         return left[:DATE_LENGTH] < right[:DATE_LENGTH]
     return instant(left) < instant(right)
-
-
-def instant(text: str) -> datetime:
-    """A time or a plain date, in UTC. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _mature(
-    found: Sequence[tuple[Prediction, Labelled | None]], horizon_days: int | None
-) -> list[bool]:
-    if horizon_days is None:
-        last = max((i for i, (_, pair) in enumerate(found) if pair), default=-1)
-        return [i <= last for i in range(len(found))]
-    observed = [instant(pair.outcome.observed_at) for _, pair in found if pair]
-    if not observed:
-        return [False] * len(found)
-    due = max(observed) - timedelta(days=horizon_days)
-    return [_spoke_by(row, due) for row, _ in found]
-
-
-def _spoke_by(row: Prediction, due: datetime) -> bool:
-    try:
-        return instant(speaks_from(row)) <= due
-    except ValueError:
-        return False

@@ -9,8 +9,12 @@
 - P&L after cost: mean per forecast; standard error of Newey and West, Econometrica 55 (1987),
   so that neighbouring days may be related.
 
+- KS: the two-sample Kolmogorov-Smirnov distance; band of Dvoretzky, Kiefer and Wolfowitz with
+  Massart's constant (Annals of Probability 18, 1990) on both sides, so it errs on the wide side.
+
 All intervals are two-sided at 95%. Rows are taken as independent except for P&L. Pure functions on
-numbers in the standard library; sums by `math.fsum`, so order cannot change them.
+arrays; only operations that IEEE 754 rounds one way, and sums by `math.fsum`, so that neither order
+nor processor can change a bit.
 """
 
 from __future__ import annotations
@@ -19,8 +23,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
 
 Z95 = 1.959963984540054  # 97.5% point of the normal distribution
 COST_PCT = 0.02  # assumed cost per unit of position traded: 2 basis points of its value
@@ -37,16 +45,16 @@ class Measured:
     n: int
 
 
-def auc(scores: Sequence[float], labels: Sequence[int]) -> Measured:
+def auc(scores: ArrayLike, labels: ArrayLike) -> Measured:
     """Chance that a defaulter scores above a repayer. Needs one of each."""
-    bad = [s for s, y in zip(scores, labels, strict=True) if y]
-    good = [s for s, y in zip(scores, labels, strict=True) if not y]
+    every, hit = np.asarray(scores, np.float64), np.asarray(labels, bool)
+    bad, good = every[hit], every[~hit]
     m, n = len(bad), len(good)
-    everyone = _midranks([*bad, *good])
+    ranks = midranks(np.concatenate([bad, good]))
     # Placements: for each defaulter the share of repayers below, and the other way round.
-    above = [(r - own) / n for r, own in zip(everyone[:m], _midranks(bad), strict=True)]
-    below = [1 - (r - own) / m for r, own in zip(everyone[m:], _midranks(good), strict=True)]
-    value = math.fsum(above) / m
+    above = (ranks[:m] - midranks(bad)) / n
+    below = 1 - (ranks[m:] - midranks(good)) / m
+    value = exact_sum(above) / m
     variance = _variance(above) / m + _variance(below) / n
     if variance <= 0:
         low, high = _newcombe(value, m, n)
@@ -56,16 +64,36 @@ def auc(scores: Sequence[float], labels: Sequence[int]) -> Measured:
     return Measured(value, max(0.0, low), min(1.0, high), m + n)
 
 
-def brier(probabilities: Sequence[float], labels: Sequence[int]) -> Measured:
+def gini(scores: ArrayLike, labels: ArrayLike) -> Measured:
+    """Twice AUC less one, and its interval so too."""
+    found = auc(scores, labels)
+    ends = [None if end is None else 2 * end - 1 for end in (found.low, found.high)]
+    return Measured(2 * found.value - 1, ends[0], ends[1], found.n)
+
+
+def ks(scores: ArrayLike, labels: ArrayLike) -> Measured:
+    """Largest gap between the shares of repayers and of defaulters up to a score."""
+    every, hit = np.asarray(scores, np.float64), np.asarray(labels, bool)
+    bad, good = np.sort(every[hit]), np.sort(every[~hit])
+    at = np.unique(every)
+    gap = np.searchsorted(good, at, side="right") / len(good)
+    gap = gap - np.searchsorted(bad, at, side="right") / len(bad)
+    value = float(np.abs(gap).max())
+    wide = math.fsum(math.sqrt(math.log(2 / 0.025) / (2 * len(side))) for side in (bad, good))
+    return Measured(value, max(0.0, value - wide), min(1.0, value + wide), len(every))
+
+
+def brier(probabilities: ArrayLike, labels: ArrayLike) -> Measured:
     """Mean of (probability - outcome) squared; 0 is best."""
-    losses = [(p - y) ** 2 for p, y in zip(probabilities, labels, strict=True)]
-    return mean(losses, lowest=0.0, highest=1.0)
+    gap = np.asarray(probabilities, np.float64) - np.asarray(labels, np.float64)
+    return mean(gap * gap, lowest=0.0, highest=1.0)
 
 
-def excess_brier(probabilities: Sequence[float], labels: Sequence[int]) -> Measured:
+def excess_brier(probabilities: ArrayLike, labels: ArrayLike) -> Measured:
     """Brier loss beyond what a calibrated model expects of itself; 0 on average if calibrated."""
-    pairs = zip(probabilities, labels, strict=True)
-    return mean([(p - y) ** 2 - p * (1 - p) for p, y in pairs], lowest=-0.25, highest=1.0)
+    p = np.asarray(probabilities, np.float64)
+    gap = p - np.asarray(labels, np.float64)
+    return mean(gap * gap - p * (1 - p), lowest=-0.25, highest=1.0)
 
 
 def share(hits: int, n: int) -> Measured:
@@ -83,61 +111,65 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     return low, 1.0 if hits == n else min(1.0, centre + half)
 
 
-def turnover(positions: Sequence[int]) -> list[int]:
+def turnover(positions: ArrayLike) -> NDArray[np.float64]:
     """Units traded at each forecast, starting flat."""
-    return [abs(now - before) for before, now in zip([0, *positions], positions, strict=False)]
+    held = np.asarray(positions, np.float64)
+    return np.abs(np.diff(held, prepend=0.0))
 
 
-def pnl_after_cost(positions: Sequence[int], returns_pct: Sequence[float]) -> list[float]:
+def pnl_after_cost(positions: ArrayLike, returns_pct: ArrayLike) -> NDArray[np.float64]:
     """Percent earned per forecast: position times return, less the cost of getting there."""
-    traded = turnover(positions)
-    return [p * r - COST_PCT * t for p, r, t in zip(positions, returns_pct, traded, strict=True)]
+    held = np.asarray(positions, np.float64)
+    earned = held * np.asarray(returns_pct, np.float64)
+    return np.asarray(earned - COST_PCT * turnover(held))
 
 
-def mean(
-    values: Sequence[float], *, lowest: float = -math.inf, highest: float = math.inf
-) -> Measured:
+def mean(values: ArrayLike, *, lowest: float = -math.inf, highest: float = math.inf) -> Measured:
     """Mean of independent values with a normal interval, kept inside what is possible."""
-    n = len(values)
-    value = math.fsum(values) / n
-    half = Z95 * math.sqrt(_variance(values) / n)
+    held = np.asarray(values, np.float64)
+    n = len(held)
+    value = exact_sum(held) / n
+    half = Z95 * math.sqrt(_variance(held) / n)
     return Measured(value, max(lowest, value - half), min(highest, value + half), n)
 
 
-def related_mean(values: Sequence[float]) -> Measured:
+def related_mean(values: ArrayLike) -> Measured:
     """Mean of values in time order, neighbours possibly related (Newey and West)."""
-    n = len(values)
-    value = math.fsum(values) / n
-    error = [v - value for v in values]
+    held = np.asarray(values, np.float64)
+    n = len(held)
+    value = exact_sum(held) / n
+    error = held - value
     lags = min(n - 1, int(4 * (n / 100) ** (2 / 9)))
-    long_run = math.fsum(e * e for e in error) / n
+    long_run = exact_sum(error * error) / n
     for lag in range(1, lags + 1):
-        related = math.fsum(a * b for a, b in zip(error, error[lag:], strict=False)) / n
+        related = exact_sum(error[:-lag] * error[lag:]) / n
         long_run += 2 * (1 - lag / (lags + 1)) * related
     half = Z95 * math.sqrt(max(0.0, long_run) / n)
     return Measured(value, value - half, value + half, n)
 
 
-def _variance(values: Sequence[float]) -> float:
+def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1; equal values share the middle of theirs."""
+    order = np.argsort(values, kind="stable")
+    ranked = values[order]
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(values) else order
+    ends = np.r_[starts[1:], len(values)]
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat((starts + ends + 1) / 2, ends - starts)
+    return ranks
+
+
+def exact_sum(values: NDArray[np.float64]) -> float:
+    """Sum rounded once: no order and no processor can change it."""
+    return math.fsum(values.tolist())
+
+
+def _variance(values: NDArray[np.float64]) -> float:
     n = len(values)
     if n < 2:  # noqa: PLR2004 - one value has no spread to estimate
         return 0.0
-    centre = math.fsum(values) / n
-    return math.fsum((v - centre) ** 2 for v in values) / (n - 1)
-
-
-def _midranks(values: Sequence[float]) -> list[float]:
-    order = sorted(range(len(values)), key=values.__getitem__)
-    ranks = [0.0] * len(values)
-    start = 0
-    while start < len(order):
-        end = start
-        while end < len(order) and values[order[end]] == values[order[start]]:
-            end += 1
-        for position in range(start, end):
-            ranks[order[position]] = (start + end + 1) / 2
-        start = end
-    return ranks
+    gap = values - exact_sum(values) / n
+    return exact_sum(gap * gap) / (n - 1)
 
 
 def _newcombe(value: float, m: int, n: int) -> tuple[float, float]:

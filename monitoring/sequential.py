@@ -18,10 +18,10 @@ from monitoring.metrics import decimal_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from monitoring.columns import Outcomes, Predictions
     from monitoring.detectors import Alarm, Run
     from monitoring.following import Follower, Progress
     from monitoring.metrics import R
-    from monitoring.source import Outcome, Prediction
 
 _SHOWN = 1e9  # evidence is printed as a number up to here
 
@@ -30,8 +30,8 @@ _SHOWN = 1e9  # evidence is printed as a number up to here
 class Log:
     """What followers read: rows of one model in ledger order."""
 
-    rows: Sequence[Prediction]
-    outcomes: Sequence[Outcome]
+    rows: Predictions
+    outcomes: Outcomes
     readings: Sequence[int]  # the last is the leaf asked for
     closings: Mapping[int, Sequence[int]]  # leaves by limit
     progress: Mapping[int, Mapping[str, Any]]  # as recorded, by limit

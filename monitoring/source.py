@@ -11,11 +11,13 @@ no clock is read here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from monitoring.columns import Outcomes, Predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Prediction:
     outputs: Mapping[str, int]
     decision: str
     features: Mapping[str, float | None]
+    groups: Mapping[str, str] = field(default_factory=dict)  # for slices; never a model's input
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,16 @@ class ModelFacts:
     kind: str  # credit, value_at_risk or signal
     threshold_q16: int | None
     horizon_days: int | None = None  # a label counts from forecast + horizon; None: by sequence
+    trials: int | None = None  # how many signals were tried before this one; None: not recorded
 
 
 class PredictionSource(Protocol):
     """Rows of one model up to some leaf, each iterable in ledger order."""
 
-    def predictions(self, model_digest: str) -> Iterable[Prediction]:
-        """Every readable row the model predicted."""
+    def predictions(self, model_digest: str) -> Iterable[Prediction] | Predictions:
+        """Every readable row the model predicted, one by one or as columns."""
 
-    def outcomes(self, model_digest: str) -> Iterable[Outcome]:
+    def outcomes(self, model_digest: str) -> Iterable[Outcome] | Outcomes:
         """Every outcome of those rows, revisions included."""
 
     def limits(self, model_digest: str) -> Iterable[Limit]:

@@ -8,14 +8,23 @@ as `250` or `250d` (a day being one forecast of a series).
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from monitoring.source import Prediction
+    from monitoring.rows import Rows as Labelled
 
-Row = TypeVar("Row")
+
+class Cut(Protocol):
+    """Something with a length that can be cut into more of its kind."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: slice, /) -> Self: ...
+
+
+Rows = TypeVar("Rows", bound=Cut)
 
 _COUNT = re.compile(r"([1-9][0-9]{0,6})d?", re.ASCII)
 _DATE = len("2026-11-25")
@@ -32,19 +41,20 @@ def parse_window(text: str) -> int | None:
     return int(match.group(1))
 
 
-def blocks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+def blocks(rows: Rows, size: int) -> Iterator[Rows]:
     """Yield consecutive full blocks from the first row; a last, partial one is not closed."""
     return trailing(rows, size, size)
 
 
-def trailing(rows: Sequence[Row], size: int, step: int) -> Iterator[Sequence[Row]]:
+def trailing(rows: Rows, size: int, step: int) -> Iterator[Rows]:
     """Yield `size` rows up to every `step`-th row; counted from the first, so windows stay put."""
     for end in range(size, len(rows) + 1, step):
         yield rows[end - size : end]
 
 
-def window_label(first: Prediction, last: Prediction) -> str:
+def window_label(rows: Labelled[Any]) -> str:
     """Say which window it is: its dates when stated, else its rows."""
-    if first.as_of is not None and last.as_of is not None:
-        return f"{first.as_of[:_DATE]} to {last.as_of[:_DATE]}"
-    return f"{first.prediction_id} to {last.prediction_id}"
+    first, last = rows.spoke_on(0), rows.spoke_on(-1)
+    if first is not None and last is not None:
+        return f"{first[:_DATE]} to {last[:_DATE]}"
+    return f"{rows.prediction_id(0)} to {rows.prediction_id(-1)}"
