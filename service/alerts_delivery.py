@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from service.alerts_read import Alarm
     from service.assembly import Assembly
 
-# Half a minute, doubled, at most an hour: a server that is down for a night is still told of it.
-FIRST_WAIT_S: Final = 30
-LAST_WAIT_S: Final = 3_600
-ATTEMPT_TRIES: Final = 24  # about sixteen hours of them
+FIRST_WAIT_S: Final = 30  # before the second try; doubled before each later one
+LAST_WAIT_S: Final = 3_600  # at most between two: a server that was down for a night is told
+TRIES: Final = 24  # of one channel for one alarm: about eighteen hours of them
 RUN_S: Final = 60  # after which a run leaves the rest to the next one
 ACTOR: Final = "house:scheduler"
 
@@ -53,7 +52,7 @@ def deliver(assembly: Assembly) -> str:
             break
         error = tell(channel, message(assembly, alarm))
         attempts = before + 1
-        if error is None or attempts >= ATTEMPT_TRIES:
+        if error is None or attempts >= TRIES:
             _record(assembly, alarm, channel, attempts=attempts, taken=error is None)
         _remember(assembly, alarm, channel, attempts=attempts, error=error)
         told, failed = told + (error is None), failed + (error is not None)

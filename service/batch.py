@@ -63,7 +63,7 @@ def score(assembly: Assembly, ask: BatchAsk) -> BatchAnswer:
     ref, since = assembly.inventory.choose(ask.model)
     columns, table = execute(assembly.inventory.predictor(ref.digest), ask.columns)
     draft = record(assembly, ask, ref, columns, table)
-    news = frozenset({("model.withdrawn", ref.name)})
+    news = frozenset({("model.withdrawn", ref.name), ("model.halted", ref.name)})
     while True:
         try:
             appended = assembly.ledger.append(

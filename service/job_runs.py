@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ACTOR: Final = "house:scheduler"
 GRACE_S: Final = 3600  # a run missed by less than an hour is run late and no alarm
 RESULT_MAX: Final = 400  # characters of a job's own line that are kept
-FAILURES_S: Final = 3  # of a job that runs every few seconds, in a row, before it is an alarm
+FAILURES_MAX: Final = 3  # of a job that runs every few seconds, in a row, before they are an alarm
 
 
 def started(assembly: Assembly, job: str) -> None:
@@ -70,7 +70,7 @@ def failed(assembly: Assembly, job: str, error: Exception, *, quick: bool) -> No
             failures = row.failures
             session.add(row)
             session.commit()
-        if failures >= (FAILURES_S if quick else 1):
+        if failures >= (FAILURES_MAX if quick else 1):
             raise_about_job(assembly, job, detail=detail, cause="job_failed", actor_id=ACTOR)
     except Exception as second:  # noqa: BLE001 - the log line of the failure itself was written
         structlog.get_logger("jobs").error("failure not recorded", job=job, **log_facts(second))
