@@ -38,6 +38,10 @@ def referenced_blobs(assembly: Assembly) -> list[str]:
         if _intact(assembly, data["model_digest"]):
             manifest = assembly.inventory.manifest(data["model_digest"])
             found |= {output.artifact for output in manifest.outputs}
+            found |= {manifest.card_digest} if manifest.card_digest else set()
+    for stored in assembly.ledger.entries(type="model.validated"):
+        report = parse_entry(stored.entry).body["data"]["report_digest"]
+        found |= {report} if report else set()
     for stored in assembly.ledger.entries(type="prediction"):
         found.add(parse_entry(stored.entry).body["data"]["environment_digest"])
     for stored in assembly.ledger.entries(type="report"):

@@ -54,6 +54,16 @@ class BlobStore:
             raise DigestMismatch("stored blob", expected=digest, got=got)
         return data
 
+    def part(self, digest: str) -> Path:
+        """Where a blob lies while it is being fetched."""
+        path = self._path(digest)
+        return path.with_name(f".{path.name}.part")
+
+    def adopt(self, digest: str) -> None:
+        """Give a fetched blob, hashed and synced by who fetched it, its name."""
+        self.part(digest).replace(self._path(digest))
+        self._sync_directory()
+
     def has(self, digest: str) -> bool:
         """Whether there is a file under the digest; its bytes are not read."""
         return self._path(digest).is_file()

@@ -124,6 +124,43 @@ class ModelAnswer(BaseModel):
     receipt: Receipt | None = None
 
 
+class HubAnswer(BaseModel):
+    """A hub's index: entries about models and keys, each with its inclusion path."""
+
+    format: str = Field(examples=["assay/hub/v1"])
+    origin: str
+    vkey: str
+    checkpoint: str = Field(description="C2SP signed note that every entry is under")
+    entries: list[dict[str, Any]] = Field(description="leaf_index, entry (text), path (hex)")
+
+
+class RegisterAnswer(BaseModel):
+    """The register of models."""
+
+    as_of: str
+    overdue: int = Field(description="how many models somebody should look at")
+    models: list[dict[str, Any]] = Field(
+        description="owner, purpose, materiality, validator, next_review, vendor, overdue, ..."
+    )
+
+
+class RelianceAnswer(BaseModel):
+    """Who relied on a model."""
+
+    name: str
+    model_digest: str
+    status: str
+    withdrawn: dict[str, Any] | None = Field(description="who, when, why, in which entry")
+    predictions: int = Field(description="prediction entries that name the digest")
+    first_leaf: int | None
+    last_leaf: int | None
+    after_withdrawal: int | None = Field(description="0 unless somebody recorded past the service")
+    callers: list[dict[str, Any]] = Field(description="of the newest predictions, by count")
+    callers_of_newest: int
+    page: list[dict[str, Any]]
+    next: int | None = Field(description="the leaf the next page starts from; null on the last")
+
+
 class DriftAnswer(BaseModel):
     """Recorded drift measurements, newest first."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli import hub_publish
+from service.cli import hub_copies, hub_looks, hub_publish
 from service.cli.common import data_dir_option, open_house, told
 
 if TYPE_CHECKING:
@@ -257,5 +257,16 @@ def newest(house: Assembly, ref: str) -> str:
     return versions[-1].digest if versions else catalog.digest_of(ref)
 
 
-for command in (hub_publish.publish, hub_publish.try_model, hub_publish.signer):
+for command in (
+    hub_publish.publish,
+    hub_publish.try_model,
+    hub_publish.signer,
+    hub_looks.inventory,
+    hub_looks.relied_on,
+    hub_looks.as_of,
+    hub_looks.bom,
+    hub_looks.verify,
+    hub_copies.mirror,
+    hub_copies.pull,
+):
     models.add_command(command)

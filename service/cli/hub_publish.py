@@ -215,15 +215,15 @@ def trust_signer(name: str, file: Path, data_dir: Path | None) -> None:
     click.echo(f"{name}: key {made.hint[:16]} of {made.holder} counts until {made.not_after}")
 
 
-def progress_bar() -> Progress:
-    """A progress bar on standard error, gone when it is done."""
+def progress_bar(*, transfer: bool = False) -> Progress:
+    """A progress bar on standard error, gone when it is done; of bytes, or of things counted."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        DownloadColumn() if transfer else MofNCompleteColumn(),
         console=Console(stderr=True),
         transient=True,
     )

@@ -86,6 +86,10 @@ class Columns:
         found[norm > 0.0] = shared[norm > 0.0] / norm[norm > 0.0]
         return found
 
+    def forget_answers(self) -> None:
+        """Answer every wish afresh, for a benchmark that changes the rules."""
+        self._answers.clear()
+
     def _remember(self, kind: str, concept: str) -> NDArray[np.float32]:
         known = self._answers.get((kind, concept))
         if known is None:

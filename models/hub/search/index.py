@@ -22,9 +22,10 @@ from models.hub.search.ranking import Ranked, rank
 from models.hub.search.spelling import Spelling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from models.hub.card import Card
+    from models.hub.search.entry import Entry
     from models.hub.search.fulltext import FullText
 
 PAGE: Final = 20  # hits on a page
@@ -129,6 +130,14 @@ class SearchIndex:
             ),
             facets=count_facets(facets[place] for place in kept),
         )
+
+    def entries(self) -> Sequence[Entry]:
+        """Every entry, by name."""
+        return self._state.columns.entries
+
+    def forget_answers(self) -> None:
+        """Answer every wish afresh, for a benchmark that changes the rules."""
+        self._state.columns.forget_answers()
 
     def _ranked(self, state: _State, query: Query) -> Ranked:
         stems = rarest(stems_of(" ".join(query.words)), state.stems)

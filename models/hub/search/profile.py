@@ -30,6 +30,8 @@ ATTRIBUTE: Final = 0.9  # a mention of an attribute counts this much wherever it
 MENTION: Final = 0.85  # a mention of a subject where it counts fully
 ELSEWHERE: Final = 0.1  # parts without a weight of their own
 LEAST: Final = 0.02  # weights below this are dropped
+FADE: Final = 0.03  # of a mention's weight lost per word before it in its sentence
+FADED: Final = 0.5  # of it, however late
 IN_NOTES: Final = 0.0  # and this much in governance and annexes
 _AFTER: Final = WORDS["after_mention"]
 _CLAUSE: Final = WORDS["clause_breaks"]
@@ -56,6 +58,8 @@ def profile_of(name: str, card: Card) -> Profile:
             negated = line.part == "against" or _negated(words, span)
             for concept, strength in span.meanings.items():
                 weight = strength * _weight(thesaurus, concept, line)
+                if thesaurus[concept].axis in SUBJECT:
+                    weight *= max(FADED, 1.0 - FADE * span.start)
                 side = denied if negated else missing
                 side[concept] = side.get(concept, 1.0) * (1.0 - weight)
     has = {concept: 1.0 - left for concept, left in missing.items()}

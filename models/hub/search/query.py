@@ -65,8 +65,7 @@ class Query:
 def parse_query(text: str, spelling: Spelling) -> Query:
     """Read a query."""
     thesaurus = load()
-    words, clauses = _split(text[:QUERY_MAX])
-    words, corrected = spelling.correct(words)
+    words, clauses, corrected = _split(text[:QUERY_MAX], spelling)
     spans = thesaurus.find(words)
     out = _negated(words, clauses, spans)
     wanted = [span for span in spans if not out.intersection(range(span.start, span.end))]
@@ -106,32 +105,35 @@ def _covered(words: Sequence[str], wishes: Sequence[Wish]) -> float:
     return sum(word in tasks for word in left) / len(left) if left else 1.0
 
 
-def _split(text: str) -> tuple[list[str], list[int]]:
-    """Words, and for each the number of its clause."""
+def _split(text: str, spelling: Spelling) -> tuple[list[str], list[int], dict[str, str]]:
+    """Corrected words, for each the number of its clause, and what was corrected."""
     words: list[str] = []
     clauses: list[int] = []
+    corrected: dict[str, str] = {}
     for number, clause in enumerate(_CLAUSE.split(text)):
-        found = tokens(clause)
+        found, changed = spelling.correct(tokens(clause))
         words += found
         clauses += [number] * len(found)
-    return words, clauses
+        corrected |= changed
+    return words, clauses, corrected
 
 
 def _negated(words: Sequence[str], clauses: Sequence[int], spans: Sequence[Span]) -> set[int]:
-    """Places of words that are excluded."""
+    """Places of excluded words: a negator and its clause, where the clause names something."""
+    clear = {s.start for s in spans if max(s.meanings.values()) > SAID}
     inside = {place for span in spans for place in range(span.start, span.end)}
     out: set[int] = set()
     for place in range(len(words)):
         length = _negator(words, place)
         if not length or place in inside:
             continue
-        out.update(range(place, place + length))
-        for after in range(place + length, len(words)):
-            if clauses[after] != clauses[place]:
+        end = place + length
+        while end < len(words) and clauses[end] == clauses[place]:
+            if words[end] in _STOPPERS and end > place + length:
                 break
-            if words[after] in _STOPPERS and after > place + length:
-                break
-            out.add(after)
+            end += 1
+        if not clear.isdisjoint(range(place, end)):
+            out.update(range(place, end))
     return out
 
 

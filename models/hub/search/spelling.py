@@ -1,9 +1,10 @@
 """Misspelt words of a query, corrected towards words that somebody here uses.
 
-A word is known when the thesaurus or two cards have it. Others become the nearest known word within
-one edit (two, from nine letters on), transposed letters counting once (Damerau 1964), or are split
-where both halves are known ("antimoney", German compounds). Of several candidates the one wins that
-makes a term with its neighbours.
+A word is known when the thesaurus or two cards have it. Others become the nearest known word
+within one edit (two, from nine letters on), transposed letters counting once (Damerau 1964), but
+not a longer or shorter form of themselves; or they are split where both halves are known
+("antimoney", German compounds). Of several candidates the one wins that makes a term with its
+neighbours.
 """
 
 from __future__ import annotations
@@ -88,9 +89,11 @@ class Spelling:
             word, pool, scorer=OSA.distance, score_cutoff=most, limit=4 * CANDIDATES
         )
         start = {word[0], word[1]} if len(word) > SHORTEST else {word[0]}
-        return [(known, float(distance)) for known, distance, _ in found if known[0] in start][
-            :CANDIDATES
-        ]
+        return [
+            (known, float(distance))
+            for known, distance, _ in found
+            if known[0] in start and not known.startswith(word) and not word.startswith(known)
+        ][:CANDIDATES]
 
     def _best(
         self, words: Sequence[str], place: int, near: Sequence[tuple[str, float]]
