@@ -55,13 +55,13 @@ def bar(value: object, column: Sequence[object]) -> Markup:
     )
 
 
-def traffic_light(table: Mapping[str, Any]) -> Markup:
-    """The Basel zones as a scale of counts, the count of the table's first row marked on it.
+def traffic_light(table: Mapping[str, Any], place: int = 0) -> Markup:
+    """The Basel zones as a scale of counts, the count of one row of the table marked on it.
 
     Zones are told apart by their word and the height of their bar. Empty when the count is no
     number.
     """
-    row = dict(zip(table["columns"], table["rows"][0], strict=False))
+    row = dict(zip(table["columns"], table["rows"][place], strict=False))
     seen = _value(row.get("Exceedances"))
     if seen is None:
         return Markup()

@@ -6,6 +6,7 @@ goes on showing what it showed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,12 +88,18 @@ def group(found: Evaluated | None, tab: tabs.Tab) -> Group:
     )
     drawn, plain = [], []
     for table in tabs.tables_under(found, tab.slug):
-        figure = of_table(table, ident(table["title"]))
+        figure = of_table(table, name_of(str(table["title"])))
         if figure is None:
             plain.append(table)
         else:
             drawn.append(figure)
     return Group(tab, shown, tuple(drawn), tuple(plain))
+
+
+def name_of(title: str) -> str:
+    """A table's chart as an address: its title without the figures, which change by the day."""
+    head = re.split(r"[,:;(]", title, maxsplit=1)[0]
+    return ident(re.sub(r"\b[0-9]+(\.[0-9]+)?\b(?!%)", "", head))
 
 
 def _idents(found: Evaluated) -> dict[int, str]:

@@ -7,6 +7,7 @@ canvas on screens where it helps. A table with other columns stays a table.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -148,9 +149,15 @@ def strip(series: Series, ident: str, height: int = 230) -> Markup:
     return Markup(drawn)  # noqa: S704 - numbers, and text escaped where it enters
 
 
-def forest(series: Series, ident: str) -> Markup:
+def ratios(series: Series, ident: str) -> Markup:
+    """A forest around 1, where what was seen is what was expected."""
+    return forest(series, ident, around=1.0)
+
+
+def forest(series: Series, ident: str, around: float | None = None) -> Markup:
     """One line for each row: its name, its figure, its interval. Drawn the same on every screen."""
     reach = [v for p in series.points for v in (p.value, p.low, p.high, p.line) if v is not None]
+    reach += [around] if around is not None else []
     marks = ticks(*widened(min(reach), max(reach)))
     low, span, height = marks[0], marks[-1] - marks[0], TOP + FOOT + LINE * len(series.points)
 
@@ -166,6 +173,11 @@ def forest(series: Series, ident: str) -> Markup:
         f"{figure(f'{t:.10g}')}</text>"
         for t in marks
     ]
+    if around is not None:
+        body.append(
+            f'<line class="limit" x1="{x(around)}%" x2="{x(around)}%" y1="{TOP}" '
+            f'y2="{height - FOOT}"/>'
+        )
     for place, p in enumerate(series.points):
         y = TOP + LINE * place + LINE / 2
         body.append(f'<text class="name" x="0" y="{y + 4:g}">{escape(_cut(p.name))}</text>')
@@ -216,6 +228,8 @@ def _find(names: Sequence[str], *starts: str) -> int | None:
 
 
 def _reliability_roles(names: Sequence[str]) -> Roles | None:
+    if not names[0].lower().startswith(("predicted", "tenth", "band")):
+        return None  # groups that are not ordered by what was predicted are no curve
     wanted = {
         "x": _find(names, "mean pd", "expected rate", "mean forecast"),
         "value": _find(names, "default rate", "observed rate"),
@@ -234,12 +248,16 @@ def _strip_roles(names: Sequence[str]) -> Roles | None:
     return _as_roles(names, wanted)
 
 
+def _ratio_roles(names: Sequence[str]) -> Roles | None:
+    return _as_roles(names, {"value": _find(names, "seen over expected")})
+
+
 def _forest_roles(names: Sequence[str]) -> Roles | None:
     low, high = _find(names[1:], "low"), _find(names[1:], "high")
     if low is None or high is None or low < 1:
         return None
     wanted: dict[str, int | None] = {"value": low, "low": low + 1, "high": high + 1}
-    rest = _find(names, "rest", "all other", "overall", "whole")
+    rest = _find(names, "mean pd", "rest", "overall", "whole")
     if rest is not None:
         wanted["line"] = rest
     mark = _find(names, "worst", "flag", "alarm", "beyond")
@@ -282,6 +300,14 @@ def _told_strip(series: Series) -> str:
     return f"{text}. The loss went beyond the forecast on {len(marked)}, last {marked[-1].name}."
 
 
+def _told_ratios(series: Series) -> str:
+    worst = max(series.points, key=lambda p: abs(math.log(p.value)) if p.value > 0 else math.inf)
+    return (
+        f"{plural(len(series.points), 'slice')}; furthest from 1 is {worst.name} with "
+        f"{figure(f'{worst.value:.6g}')} times as many as expected."
+    )
+
+
 def _told_forest(series: Series) -> str:
     apart = [p for p in series.points if p.line is not None and p.apart]
     spread = sorted(series.points, key=lambda p: p.value)
@@ -321,7 +347,15 @@ KNOWN: Final = (
         _forest_roles,
         _told_forest,
         forest,
-        (("key-dot", "figure"), ("key-whisker", "interval")),
+        (("key-dot", "figure"), ("key-whisker", "interval"), ("key-tick", "expected, where given")),
+        {},
+    ),
+    Plot(
+        "ratios",
+        _ratio_roles,
+        _told_ratios,
+        ratios,
+        (("key-dot", "seen over expected"), ("key-limit", "as expected")),
         {},
     ),
 )

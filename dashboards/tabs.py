@@ -72,7 +72,7 @@ _METRICS: Final = (
     ("slices", ("slice", "fairness", "worst")),
 )
 _TABLES: Final = (
-    ("slices", ("slice", "fairness", "worst")),
+    ("slices", ("slice", "fairness", "worst", "groups by")),
     ("labels", ("labels", "label ", "default rate, whatever", "outcomes", "revis", "maturity")),
     ("calibration", ("reliab", "pd by", "grade", "hosmer", "calibration", "band")),
 )
