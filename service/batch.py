@@ -57,9 +57,10 @@ class BatchAnswer:
 
 def score(assembly: Assembly, ask: BatchAsk) -> BatchAnswer:
     """Answer one batch. Raises, with nothing answered, when anything is refused or not stored."""
-    known = recorded(assembly, ask.idempotency_key, ask.request_digest)
-    if known is not None:
-        return known
+    if ask.idempotency_key:
+        known = assembly.ledger.duplicate_of(ask.idempotency_key, ask.request_digest)
+        if known is not None:
+            return read_batch(assembly, known)
     ref, since = assembly.inventory.choose(ask.model)
     columns, table = execute(assembly.inventory.predictor(ref.digest), ask.columns)
     draft = record(assembly, ask, ref, columns, table)
@@ -75,12 +76,6 @@ def score(assembly: Assembly, ask: BatchAsk) -> BatchAnswer:
         if appended.repeated:  # a twin was faster: its rows are the answer, under its salts
             return read_batch(assembly, appended)
         return BatchAnswer(appended, columns, table)
-
-
-def recorded(assembly: Assembly, key: str | None, digest: str | None) -> BatchAnswer | None:
-    """What was answered under an idempotency key before; None when nothing was."""
-    known = assembly.ledger.duplicate_of(key, digest) if key else None
-    return None if known is None else read_batch(assembly, known)
 
 
 def execute(predictor: Predictor, given: Mapping[str, Column]) -> tuple[Columns, Table]:

@@ -15,7 +15,7 @@ from service.api.access import assembly, caller, needs, streams
 from service.api.answers import BatchAnswered
 from service.api.schemas import FEATURES_MAX, IdempotencyHeader, Strict, Time
 from service.auth import Scope
-from service.batch import BatchAnswer, BatchAsk, recorded, score
+from service.batch import BatchAnswer, BatchAsk, score
 from service.batch_body import ARROW, Body, columns_of, read_arrow, read_json
 from service.batch_rows import show
 from service.errors import FieldRefused, ServiceError, from_validation
@@ -124,7 +124,7 @@ def create(header: IdempotencyHeader, query: BatchQuery) -> Response:
         subject=asked.subject,
         as_of=asked.as_of,
     )
-    answer = recorded(here, ask.idempotency_key, ask.request_digest) or score(here, ask)
+    answer = score(here, ask)
     return _arrow(answer) if request.mimetype == ARROW else _json(answer)
 
 

@@ -171,6 +171,20 @@ def test_a_retry_gives_the_first_answer_byte_for_byte(api):
     assert api.house.ledger.size == size
 
 
+def test_of_two_twins_at_once_the_first_is_the_answer_of_both(api, monkeypatch):
+    """The look before the append finds nothing yet; the append itself finds the twin."""
+    headers = {"Authorization": f"Bearer {api.trader.key}", "Idempotency-Key": "book-2"}
+
+    def ask():
+        return api.trader.client.post(
+            WHERE, data=stream(batch_of()), content_type=ARROW, headers=headers
+        )
+
+    first = ask()
+    monkeypatch.setattr(type(api.house.ledger), "duplicate_of", lambda *_: None)
+    assert ask().data == first.data
+
+
 def test_the_whole_batch_reads_as_its_entry_without_rows(api):
     told, _ = opened(post(api, stream(batch_of())))
     found = api.auditor.get(f"/v1/predictions/{told['leaf_index']}").get_json()
@@ -307,7 +321,19 @@ def test_a_compressed_bomb_is_refused_before_it_is_opened(open_api):
 
 
 WHOLE = stream(batch_of())
+
+
+def claiming(rows):
+    """A header that tells of more rows than its buffers hold."""
+    old, new = struct.pack("<q", len(ROWS)), struct.pack("<q", rows)
+    assert WHOLE.count(old) > len(NAMES)
+    return WHOLE.replace(old, new)
+
+
 BROKEN = {
+    "more rows than bytes": claiming(50_000),
+    "rows without end": claiming(2**62),
+    "fewer rows than none": claiming(-1),
     "nothing": b"",
     "no Arrow": b"this is a CSV\n1,2,3\n" * 20,
     "cut off in the schema": WHOLE[:200],
@@ -482,6 +508,16 @@ def test_a_body_never_reads_past_its_limit():
     with pytest.raises(ServiceError):
         Body(io.BytesIO(b"0123456789"), most=5, digest_of=b"").read()
     assert Body(io.BytesIO(b"01234"), most=5, digest_of=b"").read() == b"01234"
+
+
+def test_no_single_read_is_larger_than_what_may_still_come():
+    class Stream:
+        def read(self, size):
+            assert size <= 10**6 + 1
+            return b""
+
+    with pytest.raises(ServiceError):
+        Body(Stream(), most=10**6, digest_of=b"").read(2**31 - 1)
 
 
 def test_the_features_of_the_tests_are_the_models():
