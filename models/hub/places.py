@@ -44,6 +44,9 @@ class Place(Protocol):
     def write(self, path: str, data: bytes) -> None:
         """Keep a file, whole or not at all. Raises PlaceRefused."""
 
+    def close(self) -> None:
+        """Close what is open."""
+
 
 class FilePlace:
     """A directory of an fsspec file system."""
@@ -99,6 +102,9 @@ class FilePlace:
                 raise
         except OSError as error:
             raise PlaceRefused(self._name, f"{path} cannot be written: {error}") from error
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}"

@@ -57,6 +57,7 @@ def mirror(source: str, target: str, key: str, api_key: str | None) -> None:
 
     vkey = verifier_key(key)
     origin, kept = open_place(source, key=api_key), open_place(target)
+    click.get_current_context().call_on_close(origin.close)
     seen = mirroring.existing_index(kept)
     index = HubIndex.read(origin)
     checkpoint, book = mirroring.verify_index(index, vkey, source)
@@ -129,6 +130,7 @@ def pull(
     for source in sources:
         try:
             places.append(open_place(source, key=api_key))
+            click.get_current_context().call_on_close(places[-1].close)
         except PlaceRefused as error:
             click.echo(f"not used: {error}", err=True)
     kept = open_place(str(directory))
