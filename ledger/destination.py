@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import shutil
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from ledger.layout import DirectorySource
 
@@ -36,6 +38,9 @@ class Destination(Protocol):
 
     def put(self, path: str, data: bytes, digest: str) -> None:
         """Keep a file, whole; may do nothing when it is there, and may wait for `show`."""
+
+    def put_file(self, path: str, source: Path, digest: str) -> None:
+        """As `put`, of what a local file holds, which may not fit into memory."""
 
     def show(self) -> None:
         """All that was put is in its place, durably, when this returns; the last put comes last."""
@@ -93,10 +98,24 @@ class DirectoryDestination:
         place = self._directory / path
         if place.is_file() and not place.is_symlink() and place.read_bytes() == data:
             return
+        with self._draft(place) as file:
+            file.write(data)
+
+    def put_file(self, path: str, source: Path, digest: str) -> None:
+        """Copy a file beside its place, unless what is there has its digest."""
+        place = self._directory / path
+        if place.is_file() and not place.is_symlink() and digest_of(place) == digest:
+            return
+        with self._draft(place) as file, source.open("rb") as data:
+            shutil.copyfileobj(data, file)
+
+    @contextmanager
+    def _draft(self, place: Path) -> Iterator[IO[bytes]]:
+        """A file beside its place; on disk, and not shown, afterwards."""
         place.parent.mkdir(parents=True, exist_ok=True)
         self._drafts[place] = None
         with _draft_of(place).open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
 
@@ -127,6 +146,12 @@ class DirectoryDestination:
     def remove(self, path: str) -> None:
         """Unlink a file."""
         (self._directory / path).unlink()
+
+
+def digest_of(place: Path) -> str:
+    """The digest of a file's bytes, as an index lists it."""
+    with place.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _draft_of(place: Path) -> Path:

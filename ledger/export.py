@@ -11,6 +11,7 @@ The caller says which blobs go along and how to read them; this file knows nothi
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
@@ -88,6 +89,7 @@ def _export(
     try:
         for path, data in _files(ledger, size, vault, blobs, progress):
             files[path] = _put(where, path, data)
+        files[HISTORY] = _put_lines(where, HISTORY, _history(ledger, size))
         openings = INCLUDED if vault is not None else WITHHELD
         index = Index(origin=ledger.origin, tree_size=size, files=files, openings=openings)
         _put(where, INDEX, index.to_bytes())
@@ -103,6 +105,20 @@ def _export(
 def _put(where: Destination, path: str, data: bytes) -> str:
     digest = "sha256:" + sha256(data).hexdigest()
     where.put(path, data, digest)
+    return digest
+
+
+def _put_lines(where: Destination, path: str, values: Iterable[dict[str, Any]]) -> str:
+    """Put a file of lines that may not fit into memory."""
+    hashed = sha256()
+    with tempfile.NamedTemporaryFile(prefix="assay-export-") as file:
+        for value in values:
+            line = canonical_bytes(value) + b"\n"
+            hashed.update(line)
+            file.write(line)
+        file.flush()
+        digest = "sha256:" + hashed.hexdigest()
+        where.put_file(path, Path(file.name), digest)
     return digest
 
 
@@ -165,7 +181,6 @@ def _files(
     changes = [r.to_json() for r in ledger.key_changes() if r.leaf_index < size]
     if changes:
         yield LOG_KEYS, _lines(changes)
-    yield HISTORY, _lines({"note": note, "size": at} for at, note in _history(ledger, size))
     digests, read = blobs
     for digest in digests:
         yield blob_path(digest), read(digest)
@@ -221,12 +236,12 @@ def _batch(
         )
 
 
-def _history(ledger: Ledger, size: int) -> Iterator[tuple[int, str]]:
+def _history(ledger: Ledger, size: int) -> Iterator[dict[str, Any]]:
     """Checkpoints up to the exported size: later ones belong to the next export."""
     for at, note in ledger.checkpoints():
         if at > size:
             return
-        yield at, note
+        yield {"note": note, "size": at}
 
 
 def _lines(values: Iterable[dict[str, Any]]) -> bytes:

@@ -27,7 +27,7 @@ from ledger.errors import CanonicalError, RecordError
 from ledger.grammar import DIGEST, LEAF, check_fields, one_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ledger.grammar import Fields
@@ -38,6 +38,7 @@ INDEX: Final = "index.json"
 LOG_KEYS: Final = "log-keys.jsonl"
 BLOBS: Final = "blobs/"
 INDEX_SCHEMA: Final = "assay/export/v1"
+LINE_MAX: Final = 8 << 20  # bytes of a line; a note has at most a MiB before JSON escapes it
 INCLUDED: Final = "included"
 WITHHELD: Final = "withheld"
 
@@ -100,6 +101,9 @@ class Source(Protocol):
     def read(self, path: str) -> bytes:
         """A whole file. Raises OSError when it is not there or cannot be read."""
 
+    def lines(self, path: str) -> Iterator[bytes]:
+        """A file's lines with their line feeds, without holding it whole. Raises OSError."""
+
 
 class DirectorySource:
     """An export in a directory. A link is listed and refused: it could lead anywhere."""
@@ -118,6 +122,15 @@ class DirectorySource:
         if place.is_symlink() or not place.is_file():
             raise FileNotFoundError(path)
         return place.read_bytes()
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """Read a regular file's lines; one that is too long comes in pieces."""
+        place = self._directory / path
+        if place.is_symlink() or not place.is_file():
+            raise FileNotFoundError(path)
+        with place.open("rb") as file:
+            while line := file.readline(LINE_MAX):
+                yield line
 
 
 @dataclass(frozen=True, slots=True)

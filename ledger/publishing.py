@@ -72,6 +72,20 @@ class RemoteDestination:
             self._fs.mv(place + ".part", place)
         self._sizes[path] = len(data)
 
+    def put_file(self, path: str, source: Path, digest: str) -> None:
+        """Upload a local file piece by piece, unless it is there as listed and of its length."""
+        size = source.stat().st_size
+        if self._sizes.get(path) == size and self._digests.get(path) == digest:
+            return
+        place = self._at(path)
+        if self._whole:
+            self._fs.put_file(str(source), place)
+        else:
+            self._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
+            self._fs.put_file(str(source), place + ".part")
+            self._fs.mv(place + ".part", place)
+        self._sizes[path] = size
+
     def show(self) -> None:
         """Nothing to do: what was put is there, and the last put came last."""
 

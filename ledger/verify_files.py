@@ -13,6 +13,8 @@ from ledger.errors import RecordError
 from ledger.layout import BLOBS, CHECKPOINT, INDEX, Index, is_blob
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ledger.findings import Tally
     from ledger.layout import Source
     from ledger.note import Checkpoint
@@ -45,14 +47,35 @@ class Files:
         except OSError as error:
             self._tally.fail("file", None, expected="a readable file", got=error, subject=path)
             return None
-        listed = None if self.index is None else self.index.files.get(path)
-        if listed is not None:
-            digest = "sha256:" + sha256(data).hexdigest()
-            if digest == listed:
-                self._tally.passed("file")
-            else:
-                self._tally.fail("file", None, expected=listed, got=digest, subject=path)
+        self._compare(path, sha256(data).hexdigest())
         return data
+
+    def stream_lines(self, path: str) -> Iterator[bytes]:
+        """As `read_lines`, of a file that may not fit into memory; judged when it was read."""
+        self._asked.add(path)
+        if path not in self.names:
+            self._tally.fail("file", None, expected="the file", got="none", subject=path)
+            return
+        hashed, line = sha256(), b"\n"
+        try:
+            for line in self._source.lines(path):
+                hashed.update(line)
+                yield line.removesuffix(b"\n")
+        except OSError as error:
+            self._tally.fail("file", None, expected="a readable file", got=error, subject=path)
+            return
+        if not line.endswith(b"\n"):
+            self._tally.fail("file", None, expected="a last line feed", got="none", subject=path)
+        self._compare(path, hashed.hexdigest())
+
+    def _compare(self, path: str, digest: str) -> None:
+        listed = None if self.index is None else self.index.files.get(path)
+        if listed is None:
+            return
+        if listed == "sha256:" + digest:
+            self._tally.passed("file")
+        else:
+            self._tally.fail("file", None, expected=listed, got="sha256:" + digest, subject=path)
 
     def read_lines(self, path: str) -> list[bytes]:
         """The lines of a file in which every line, the last too, ends in a line feed."""

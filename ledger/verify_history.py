@@ -56,44 +56,50 @@ def read_checkpoint(files: Files, keys: KeyHistory, tally: Tally) -> tuple[str, 
 
 
 class History:
-    """Every checkpoint the log signed, sizes ascending, the newest last."""
+    """Every checkpoint the log signed, sizes ascending, the newest last; read along the walk."""
 
     def __init__(self, files: Files, keys: KeyHistory, newest: Checkpoint, tally: Tally) -> None:
-        self._tally = tally
-        self._waiting: list[tuple[Checkpoint, str]] = []
-        last: Checkpoint | None = None
-        for number, line in enumerate(files.read_lines(HISTORY), start=1):
-            where = f"{HISTORY} line {number}"
-            try:
-                last = _open_line(line, keys, last, newest)
-            except (CanonicalError, NoteError, RecordError) as error:
-                tally.fail("history", None, expected="a checkpoint", got=error, subject=where)
-            else:
-                self._waiting.append((last, where))
-        if last != newest:
-            expected = f"the checkpoint of size {newest.size} last"
-            got = "none" if last is None else f"one of size {last.size}"
-            tally.fail("history", None, expected=expected, got=got, subject=HISTORY)
-        self._waiting.reverse()
+        self._keys, self._newest, self._tally = keys, newest, tally
+        self._lines = enumerate(files.stream_lines(HISTORY), start=1)
+        self._last: Checkpoint | None = None
+        self._waiting: tuple[Checkpoint, str] | None = None
+        self._go_on()
 
     @property
     def next_size(self) -> int:
         """The size of the next checkpoint to compare; -1 when there is none."""
-        return self._waiting[-1][0].size if self._waiting else -1
+        return self._waiting[0].size if self._waiting else -1
 
     def compare(self, roots: list[bytes]) -> None:
         """Hold the next checkpoint against the tree's root at its size, however computed."""
-        checkpoint, where = self._waiting.pop()
+        assert self._waiting is not None  # noqa: S101 - whoever calls saw `next_size`
+        checkpoint, where = self._waiting
         if checkpoint.root in roots:
             self._tally.passed("history")
-            return
-        self._tally.fail(
-            "history",
-            None,
-            expected=checkpoint.root.hex(),
-            got=roots[0].hex(),
-            subject=f"{where}, size {checkpoint.size}",
-        )
+        else:
+            expected, got = checkpoint.root.hex(), roots[0].hex()
+            subject = f"{where}, size {checkpoint.size}"
+            self._tally.fail("history", None, expected=expected, got=got, subject=subject)
+        self._go_on()
+
+    def finish(self) -> None:
+        """At the end of the walk: the newest checkpoint came last."""
+        if self._last != self._newest:
+            expected = f"the checkpoint of size {self._newest.size} last"
+            got = "none" if self._last is None else f"one of size {self._last.size}"
+            self._tally.fail("history", None, expected=expected, got=got, subject=HISTORY)
+
+    def _go_on(self) -> None:
+        self._waiting = None
+        for number, line in self._lines:
+            where = f"{HISTORY} line {number}"
+            try:
+                self._last = _open_line(line, self._keys, self._last, self._newest)
+            except (CanonicalError, NoteError, RecordError) as error:
+                self._tally.fail("history", None, expected="a checkpoint", got=error, subject=where)
+            else:
+                self._waiting = self._last, where
+                return
 
 
 def _open_line(

@@ -36,7 +36,7 @@ from ledger.verify_entries import _CODE, EntryChecks
 from ledger.verify_files import Files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ledger.bound_tiles import BoundTiles
     from ledger.findings import KnownKey, Tally
@@ -73,16 +73,21 @@ class LaterFiles(Files):
         self._all = set(self.names)
         self._opened_path, self._opened = "", set[tuple[int, int] | None]()
 
+    def stream_lines(self, path: str) -> Iterator[bytes]:
+        """The lines about new checkpoints; one that cannot be read stays."""
+        known = b""
+        for line in super().stream_lines(path):
+            size = _number(line, "size")
+            if size is None or size > self._old:
+                yield line
+            else:
+                known = line
+        if known:
+            self.last_known = _checkpoint_of(known)
+
     def read_lines(self, path: str) -> list[bytes]:
-        """The lines about new leaves and checkpoints; one that cannot be read stays."""
+        """The lines about new leaves; one that cannot be read stays."""
         lines = super().read_lines(path)
-        if path == HISTORY:
-            sizes = [_number(line, "size") for line in lines]
-            known = [n for n, size in enumerate(sizes) if size is not None and size <= self._old]
-            if known:
-                self.last_known = _checkpoint_of(lines[known[-1]])
-            dropped = set(known)
-            return [line for n, line in enumerate(lines) if n not in dropped]
         if bundle_beside(path) == self._old // TILE_WIDTH:
             leaves = ((line, _number(line, "leaf_index")) for line in lines)
             return [line for line, leaf in leaves if leaf is None or leaf >= self._old]

@@ -105,6 +105,7 @@ def _check_history(files: LaterFiles, newest: Opened, earlier: Checkpoint, tally
         except (OSError, TileError):
             root = b""  # the tile that is missing or wrong is named by `_check_tiles`
         history.compare([root])
+    history.finish()
     known = files.last_known
     if known != earlier:
         told = f"the audited checkpoint of size {earlier.size} with root {earlier.root.hex()}"

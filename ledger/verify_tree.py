@@ -94,6 +94,7 @@ def check_tree(
         entries.check_bundle(first, found, by_entries)
         if progress is not None:
             progress(first + len(by_entries), size)
+    history.finish()
     root = growing.roots()[0]
     if root == checkpoint.root:
         tally.passed("root")

@@ -29,6 +29,8 @@ from ledger.layout import (
 from ledger.tiles import TILE_WIDTH, TilePath, encode_bundle, parse_path, split_bundle, tiles_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ledger.layout import Source
 
 _HASH_BYTES: Final = 32
@@ -49,7 +51,7 @@ class PrefixSource:
         """Raises NoSuchCheckpoint."""
         self._source = source
         self._size = size
-        self._note, self._history = _checkpoints(source, size)
+        self._note = _checkpoint(source, size)
         try:
             self._index = Index.parse(source.read(INDEX))
         except (OSError, LedgerError) as error:
@@ -68,7 +70,7 @@ class PrefixSource:
         if path == CHECKPOINT:
             return self._note.encode()
         if path == HISTORY:
-            return self._history
+            return b"".join(self.lines(path))
         if path == INDEX:
             return self._index_bytes()
         if path in self._tiles:
@@ -76,6 +78,16 @@ class PrefixSource:
         if path == LOG_KEYS or self._on_edge(path):
             return b"".join(self._lines_within(path))
         return self._source.read(path)
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """The lines of a file of the older export. Raises OSError."""
+        if path == HISTORY:
+            for line in self._source.lines(path):
+                size = _number(line, "size")
+                if size is None or size <= self._size:
+                    yield line
+        else:
+            yield from self.read(path).splitlines(keepends=True)
 
     def _listed(self) -> set[str]:
         names = set()
@@ -149,33 +161,40 @@ class PrefixSource:
 
     def _digest(self, path: str) -> str:
         try:
-            return "sha256:" + sha256(self.read(path)).hexdigest()
+            hashed = sha256()
+            for part in self.lines(path) if path == HISTORY else [self.read(path)]:
+                hashed.update(part)
+            return "sha256:" + hashed.hexdigest()
         except OSError:
             return "sha256:" + "0" * 64  # cannot be read: whoever checks the view says so
 
 
-def _checkpoints(source: Source, size: int) -> tuple[str, bytes]:
-    """The note of a size, and the lines of the history up to it."""
-    notes: dict[int, str] = {}
-    kept: list[bytes] = []
+def _checkpoint(source: Source, size: int) -> str:
+    """The note of a size. Raises NoSuchCheckpoint, which names the nearest sizes there are."""
+    below, above = 0, 0
     try:
-        for line in source.read(HISTORY).splitlines(keepends=True):
+        for line in source.lines(HISTORY):
             value = json.loads(line)
-            notes[int(value["size"])] = str(value["note"])
-            if value["size"] <= size:
-                kept.append(line)
+            found = int(value["size"])
+            if found == size:
+                return str(value["note"])
+            if found < size:
+                below = max(below, found)
+            else:
+                above = min(above or found, found)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise NoSuchCheckpoint(size, f"{HISTORY} cannot be read: {error}") from error
-    if size not in notes:
-        below, above = [n for n in notes if n < size], [n for n in notes if n > size]
-        near = [str(n) for n in (max(below, default=None), min(above, default=None)) if n]
-        raise NoSuchCheckpoint(size, f"the nearest there are: {' and '.join(near) or 'none'}")
-    return notes[size], b"".join(kept)
+    near = " and ".join(str(n) for n in (below, above) if n) or "none"
+    raise NoSuchCheckpoint(size, f"the nearest there are: {near}")
 
 
 def _leaf_of(line: bytes) -> int | None:
+    return _number(line, "leaf_index")
+
+
+def _number(line: bytes, name: str) -> int | None:
     try:
-        leaf = json.loads(line)["leaf_index"]
+        found = json.loads(line)[name]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return leaf if isinstance(leaf, int) else None
+    return found if isinstance(found, int) else None

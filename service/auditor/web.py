@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import time
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from ledger.errors import LedgerError
@@ -27,6 +28,7 @@ from ledger.layout import (
     CHECKPOINT,
     HISTORY,
     INDEX,
+    LINE_MAX,
     LOG_KEYS,
     Index,
     batch_of,
@@ -38,6 +40,7 @@ from ledger.note import NOTE_MAX, parse_checkpoint
 from ledger.tiles import ENTRY_MAX, TILE_WIDTH, TilePath, parse_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TIMEOUT_SECONDS: Final = 30  # without a byte
@@ -99,14 +102,26 @@ class WebSource:
 
     def read(self, path: str) -> bytes:
         """A file, the same bytes every time. Raises OSError when it is not there."""
+        return self._place(path).read_bytes()
+
+    def lines(self, path: str) -> Iterator[bytes]:
+        """A file's lines, the same every time. Raises OSError when it is not there."""
+        with self._place(path).open("rb") as file:
+            while line := file.readline(LINE_MAX):
+                yield line
+
+    def _place(self, path: str) -> Path:
+        """Where the copy of a file is; fetched first where there is none."""
         place = self._spool / sha256(path.encode()).hexdigest()
-        if place.exists():
-            return place.read_bytes()
-        data = self._checked(path, self._fetch.get(path, limit_of(path)))
-        if data is None:
-            raise FileNotFoundError(path)
-        place.write_bytes(data)
-        return data
+        if not place.exists():
+            draft = place.with_suffix(".part")
+            with draft.open("w+b") as file:
+                there = self._fetch.save(path, limit_of(path), file)
+                self._check(path, file)
+                if not there:
+                    raise FileNotFoundError(path)
+            draft.replace(place)
+        return place
 
     def _open(self) -> None:
         for attempt in range(TRIES):
@@ -139,20 +154,25 @@ class WebSource:
         self._names |= index.files.keys()
         for path in filter(lambda path: _changes(path, size), index.files):
             with contextlib.suppress(FileNotFoundError):  # a finding of whoever asks for it
-                self.read(path)
+                self._place(path)
 
-    def _checked(self, path: str, data: bytes | None) -> bytes | None:
-        """What was answered; of a file that grew since, the part that the index lists."""
+    def _check(self, path: str, file: BinaryIO) -> None:
+        """Keep, of a file that grew since it was listed, the part that the index lists."""
         listed = None if self._index is None else self._index.files.get(path)
-        if listed is None or _digest(data) == listed:
-            return data
-        if data is not None and path.endswith(".jsonl"):
-            begin = _lines_of(data, listed)
-            if begin is not None:
-                return begin
-        if self._is_refreshed():
+        if listed is None:
+            return
+        hashed, end = sha256(), 0
+        file.seek(0)
+        while line := file.readline(LINE_MAX):
+            hashed.update(line)
+            if path.endswith(".jsonl") and "sha256:" + hashed.hexdigest() == listed:
+                end = file.tell()
+        if "sha256:" + hashed.hexdigest() == listed:
+            return
+        if end:
+            file.truncate(end)
+        elif self._is_refreshed():
             raise ExportMoved(path)
-        return data
 
     def _is_refreshed(self) -> bool:
         return self._fetch.get(CHECKPOINT, NOTE_MAX) != self.read(CHECKPOINT)
@@ -192,21 +212,6 @@ def limit_of(path: str) -> int:
     }.get(path, 0)
 
 
-def _digest(data: bytes | None) -> str:
-    return "" if data is None else "sha256:" + sha256(data).hexdigest()
-
-
-def _lines_of(data: bytes, digest: str) -> bytes | None:
-    """The first lines of a file that hash to a digest; None when no number of them does."""
-    hashed, end = sha256(), 0
-    for line in data.splitlines(keepends=True):
-        hashed.update(line)
-        end += len(line)
-        if "sha256:" + hashed.hexdigest() == digest:
-            return data[:end]
-    return None
-
-
 class Fetcher:
     """GET below one address, over one connection that is kept open."""
 
@@ -225,18 +230,25 @@ class Fetcher:
 
     def get(self, path: str, limit: int) -> bytes | None:
         """A file of at most `limit` bytes; None when the server has none. Raises Unreachable."""
+        into = io.BytesIO()
+        return into.getvalue() if self.save(path, limit, into) else None
+
+    def save(self, path: str, limit: int, into: BinaryIO) -> bool:
+        """Write a file of at most `limit` bytes; False when the server has none. As `get`."""
         if not limit:
-            return None
+            return False
         url = urljoin(self.url, quote(path))
         for attempt in range(TRIES):
+            into.seek(0)
+            into.truncate()
             try:
-                status, data = self._follow(url, limit)
+                status = self._follow(url, limit, into)
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
                 told: object = error or type(error).__name__
             else:
                 if status not in BUSY:
-                    return self._told(url, status, data)
+                    return self._told(url, status)
                 told = f"status {status}"
             if attempt < TRIES - 1:
                 time.sleep(PAUSE_SECONDS * 2**attempt)
@@ -246,15 +258,15 @@ class Fetcher:
         """Close the connection; the next `get` opens another."""
         self._connection.close()
 
-    def _told(self, url: str, status: int, data: bytes) -> bytes | None:
+    def _told(self, url: str, status: int) -> bool:
         if status in GONE:
-            return None
+            return False
         if status != http.client.OK:
             raise Unreachable(url, f"status {status}")
-        return data
+        return True
 
-    def _follow(self, url: str, limit: int) -> tuple[int, bytes]:
-        """Status and body, redirects within the same host followed."""
+    def _follow(self, url: str, limit: int, into: BinaryIO) -> int:
+        """The status, the body written, redirects within the same host followed."""
         for _ in range(HOPS_MAX + 1):
             parts = urlsplit(url)
             if (parts.scheme, parts.hostname, parts.port) != self._origin:
@@ -263,30 +275,32 @@ class Fetcher:
             self._connection.request("GET", target, headers={"Accept-Encoding": "identity"})
             response = self._connection.getresponse()
             if response.status not in MOVED:
-                return response.status, self._body(url, response, limit)
+                self._body(url, response, limit, into)
+                return response.status
             response.read(CHUNK)
             self._connection.close()
             url = urljoin(url, response.headers.get("Location", ""))
         raise Unreachable(self.url, f"more than {HOPS_MAX} redirects")
 
-    def _body(self, url: str, response: http.client.HTTPResponse, limit: int) -> bytes:
-        """The whole body, within its size and time; of an error, as much as one read gives."""
+    def _body(
+        self, url: str, response: http.client.HTTPResponse, limit: int, into: BinaryIO
+    ) -> None:
+        """Write the whole body, within its size and time; of an error, read a part."""
         if response.status != http.client.OK:
-            data = response.read(CHUNK)
+            response.read(CHUNK)
             self._connection.close()
-            return data
+            return
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
             raise Unreachable(url, f"answers with content encoding {encoding}")
         deadline = time.monotonic() + FILE_SECONDS_MAX
-        body = bytearray()
+        size = 0
         while chunk := response.read1(CHUNK):
-            body += chunk
-            if len(body) > limit:
+            size += into.write(chunk)
+            if size > limit:
                 raise Unreachable(url, f"is longer than {limit:,} bytes")
             if time.monotonic() > deadline:
                 raise Unreachable(url, f"takes longer than {FILE_SECONDS_MAX} seconds")
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
         response.close()  # read to its end, it would still hold the connection
-        return bytes(body)

@@ -142,6 +142,9 @@ class Memory:
             raise FileNotFoundError(path)
         return self.files[path]
 
+    def lines(self, path):
+        yield from self.read(path).splitlines(keepends=True)
+
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())

@@ -32,6 +32,12 @@ class Recorder(MemoryFileSystem):
         self.done.append(path.removeprefix("/site/"))
         super().pipe_file(path, value, **kwargs)
 
+    def put_file(self, lpath, rpath, **kwargs):
+        if self.fail_after is not None and len(self.done) >= self.fail_after:
+            raise OSError(NEVER_AGAIN)
+        self.done.append(rpath.removeprefix("/site/"))
+        super().put_file(lpath, rpath, **kwargs)
+
     def cat_file(self, path, **kwargs):
         data = super().cat_file(path, **kwargs)
         self.read.append(path.removeprefix("/site/"))
@@ -52,6 +58,9 @@ class Memory:
 
     def read(self, path):
         return self.files[path]
+
+    def lines(self, path):
+        yield from self.read(path).splitlines(keepends=True)
 
 
 @pytest.fixture
@@ -241,3 +250,6 @@ class Files:
 
     def read(self, path):
         return self.files[path]
+
+    def lines(self, path):
+        yield from self.read(path).splitlines(keepends=True)

@@ -50,6 +50,9 @@ class MemorySource:
             raise FileNotFoundError(path)
         return self.files[path]
 
+    def lines(self, path):
+        yield from self.read(path).splitlines(keepends=True)
+
 
 class MemoryLog:
     """Entries as they were signed, and what lies beside them; checkpoints at `sizes`."""
