@@ -14,6 +14,7 @@ from ledger.keys import Role
 from ledger.log import Ledger
 from ledger.store import check_exists, holds_log, open_engine
 from ledger.vault import Vault
+from models.hub.places import open_place
 from models.hub.store import BlobStore
 from service import keys as house_keys
 from service import log_key, schema, signers
@@ -120,7 +121,8 @@ def assemble(
     except BaseException:
         engine.dispose()
         raise
-    blobs = BlobStore(settings.blobs_dir)
+    behind = open_place(settings.blobs_url) if settings.blobs_url else None
+    blobs = BlobStore(settings.blobs_dir, behind)
     environment_digest = blobs.put(environment_blob())
     inventory = Inventory(ledger, blobs, producer=keys[Role.PRODUCER], clock=clock)
     return Assembly(
