@@ -34,6 +34,9 @@ class Settings(BaseSettings):
         default=None,
         description="file of an ML-DSA-44 key that signs every checkpoint beside the log's own",
     )
+    blobs_url: str = Field(
+        default="", description="shared place behind <data_dir>/blobs, such as s3://bucket/house"
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on")
     workers: int = Field(default=1, ge=1, le=64, description="server processes on one ledger")
