@@ -27,6 +27,7 @@ from service.api import (
     policies,
     predictions,
     reports,
+    uploads,
 )
 from service.api.answers import Problem
 from service.api.describe import describe
@@ -47,6 +48,7 @@ BLUEPRINTS = (
     predictions,
     batch,
     outcomes,
+    uploads,
     models,
     hub,
     ledger,
@@ -83,8 +85,7 @@ def create_app(assembly: Assembly) -> OpenAPI:
     )
     errors.install(app)
     log_requests(app)
-    metrics = health.Metrics()
-    health.install(app, metrics)
+    health.install(app, health.Metrics())
     pages.require_reader(app)
     pages.show_problems(app)
     access.install(app)
@@ -94,8 +95,14 @@ def create_app(assembly: Assembly) -> OpenAPI:
     app.register_blueprint(dashboards.blueprint(pages.read, pages.act))
     _serve_description(app)
     assembly.inventory.warm()
-    app.wsgi_app = Front(app.wsgi_app, assembly, metrics)  # type: ignore[method-assign]
     return app
+
+
+def create_front(assembly: Assembly) -> Front:
+    """The same application behind the short way, for a server with an event loop."""
+    app = create_app(assembly)
+    metrics: health.Metrics = app.extensions[health.METRICS]
+    return Front(app.wsgi_app, assembly, metrics)
 
 
 def _serve_description(app: OpenAPI) -> None:

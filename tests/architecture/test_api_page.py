@@ -47,6 +47,9 @@ def call(client, line, variables):
             headers[name] = value
         elif word == "-d":
             data = words.pop(0)
+        elif word == "--data-binary":  # the file shown on the page
+            data = re.search(r"```csv\n(.*?)```", PAGE, re.DOTALL)[1]
+            words.pop(0)
         elif word == "-X":
             method = words.pop(0)
         elif word == "-o":
@@ -129,6 +132,7 @@ def test_the_scopes_table_is_the_programs(told):
 def test_every_kind_of_problem_is_on_the_page():
     codes = {code for _, _, code in errors._TRANSLATIONS}
     acts = ("outcomes.py", "alerts.py", "switch.py", "proposals.py", "policies.py")
+    acts += ("outcomes_file.py", "outcomes_upload.py")
     for name in ("errors.py", "auth.py", *acts, *(f"api/{p.name}" for p in API)):
         text = (SERVICE / name).read_text("utf-8")
         codes |= set(re.findall(r'[45]\d\d,\s*"([a-z-]+)"', text))

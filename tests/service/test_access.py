@@ -20,6 +20,7 @@ SCOPES = {
     ("GET", "/v1/predictions/0"): {T, A, R},
     ("GET", "/v1/predictions/0/receipt"): ALL,
     ("POST", "/v1/outcomes"): {B},
+    ("POST", "/v1/outcomes:upload"): {B},
     ("GET", "/v1/models"): ALL,
     ("GET", "/v1/models/credit-default"): ALL,
     ("GET", "/v1/models/credit-default/drift"): ALL,
