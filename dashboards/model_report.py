@@ -57,6 +57,16 @@ class Group:
     tables: tuple[Mapping[str, Any], ...]
 
     @property
+    def judged(self) -> tuple[Shown, ...]:
+        """Estimates that a signed limit judges."""
+        return tuple(s for s in self.estimates if s.estimate.limit is not None)
+
+    @property
+    def others(self) -> tuple[Shown, ...]:
+        """Estimates that are shown and judged by nothing."""
+        return tuple(s for s in self.estimates if s.estimate.limit is None)
+
+    @property
     def drawn(self) -> tuple[Figure, ...]:
         """Every chart of the tab."""
         return (*(shown.figure for shown in self.estimates), *self.figures)

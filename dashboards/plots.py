@@ -26,14 +26,14 @@ from dashboards.axes import (
     ticks,
     widened,
 )
-from dashboards.words import figure, plural
+from dashboards.words import count, figure, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 Roles = tuple[str, ...]
 LINE: Final = 26  # px of one line of a forest
-NAME: Final = 34  # percent of a forest's width kept for names
+NAME, RIGHT = 34, 90  # percent of a forest's width where names end, where counts begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Dot:
     high: float | None
     line: float | None
     mark: bool
+    n: str = ""
 
     @property
     def apart(self) -> bool:
@@ -70,7 +71,8 @@ class Series:
         """Read the rows by the roles of their columns."""
         found = []
         for i, row in enumerate(rows):
-            cells = {role: cell for role, cell in zip(roles, row, strict=False) if role}
+            pairs = zip(roles, row, strict=False)
+            cells = {role: cell for role, cell in reversed(list(pairs)) if role}
             value = real(cells.get("value"))
             if value is None:
                 continue
@@ -85,6 +87,7 @@ class Series:
                     real(cells.get("high")),
                     real(cells.get("line")),
                     bool(str(cells.get("mark") or "").strip()),
+                    str(cells.get("n") or ""),
                 )
             )
         return cls(tuple(found), len(rows))
@@ -162,7 +165,7 @@ def forest(series: Series, ident: str, around: float | None = None) -> Markup:
     low, span, height = marks[0], marks[-1] - marks[0], TOP + FOOT + LINE * len(series.points)
 
     def x(value: float) -> float:
-        return round(NAME + (98 - NAME) * min(1.0, max(0.0, (value - low) / span)), 3)
+        return round(NAME + (RIGHT - NAME) * min(1.0, max(0.0, (value - low) / span)), 3)
 
     body = [
         f'<line class="grid" x1="{x(t)}%" x2="{x(t)}%" y1="{TOP}" y2="{height - FOOT}"/>'
@@ -181,6 +184,11 @@ def forest(series: Series, ident: str, around: float | None = None) -> Markup:
     for place, p in enumerate(series.points):
         y = TOP + LINE * place + LINE / 2
         body.append(f'<text class="name" x="0" y="{y + 4:g}">{escape(_cut(p.name))}</text>')
+        if p.n:
+            text = escape(count(p.n))
+            body.append(
+                f'<text class="count" x="100%" y="{y + 4:g}" text-anchor="end">{text}</text>'
+            )
         if p.low is not None and p.high is not None:
             body.append(
                 f'<line class="whisker" x1="{x(p.low)}%" x2="{x(p.high)}%" y1="{y:g}" y2="{y:g}"/>'
@@ -302,9 +310,10 @@ def _told_strip(series: Series) -> str:
 
 def _told_ratios(series: Series) -> str:
     worst = max(series.points, key=lambda p: abs(math.log(p.value)) if p.value > 0 else math.inf)
+    rows = f", in {plural(worst.n, 'row')}" if worst.n else ""
     return (
-        f"{plural(len(series.points), 'slice')}; furthest from 1 is {worst.name} with "
-        f"{figure(f'{worst.value:.6g}')} times as many as expected."
+        f"{plural(len(series.points), 'slice')}; furthest from what was expected is "
+        f"{worst.name}: {figure(f'{worst.value:.6g}')} of it{rows}."
     )
 
 

@@ -84,7 +84,8 @@ function axes(data, xs, kind) {
     },
     values: (u, splits) => splits.map((i) => tail(data.names[i] ?? "")),
   };
-  return [kind === "reliability" ? { ...common, size: 28 } : named, { ...common, size: 52 }];
+  const plain = { ...common, values: (u, splits) => splits.map((v) => v.toLocaleString("en", { maximumSignificantDigits: 4 })) };
+  return [kind === "reliability" ? { ...plain, size: 28 } : named, { ...plain, size: 52 }];
 }
 
 const SERIES = {
@@ -140,7 +141,7 @@ function canvas(figure, pad, data, tell) {
   pad.append(holder);
   const edge = keep ? 0 : Math.max(0.5, xs.length * 0.015);
   const u = new uPlot({
-    width: pad.clientWidth, height, padding: [10, 8, 0, 0], legend: { show: false },
+    width: pad.clientWidth, height, padding: [10, 34, 0, 0], legend: { show: false },
     cursor: { y: false, drag: { x: !keep, y: false, setScale: !keep }, points: { size: 9 } },
     scales: {
       x: { time: false, range: (_, a, b) => (keep ? [low, high] : [Math.min(a, b) - (a === b ? 1 : edge), Math.max(a, b) + (a === b ? 1 : edge)]) },
