@@ -44,6 +44,7 @@ class BatchAsk:
     request_digest: str | None = None
     subject: str | None = None
     as_of: str | None = None
+    deadline: float | None = None  # of time.monotonic(): what waits longer is not recorded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,9 +69,12 @@ def score(assembly: Assembly, ask: BatchAsk) -> BatchAnswer:
     while True:
         try:
             appended = assembly.ledger.append(
-                draft, assembly.signers[Role.PRODUCER], unless=Unless(since, news)
+                draft,
+                assembly.signers[Role.PRODUCER],
+                unless=Unless(since, news),
+                deadline=ask.deadline,
             )
-        except Overtaken:  # by a withdrawal: of this version, which is refused now, or of another
+        except Overtaken:  # by a withdrawal or halt: of this version, refused now, or of another
             _, since = assembly.inventory.choose(ref.digest, fresh=True)
             continue
         if appended.repeated:  # a twin was faster: its rows are the answer, under its salts
