@@ -21,6 +21,7 @@ import ir_measures
 import numpy as np
 from ir_measures import R, Success, nDCG
 from rank_bm25 import BM25Okapi
+from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -259,7 +260,11 @@ def _subject(concept):
 
 
 def latency(entries, count, queries):
-    """Wall milliseconds per query over recombined cards: (p50, p95, seconds to arrange them)."""
+    """Milliseconds per query over recombined cards, on one core.
+
+    p50 and p95 of CPU time, then of the wall, where other work on the machine shows; last, the
+    seconds to arrange the cards.
+    """
     with tempfile.TemporaryDirectory() as folder:
         text = SqliteText(Path(folder) / "search.db")
         text.put(recombined(entries, count))
@@ -267,14 +272,16 @@ def latency(entries, count, queries):
         index = SearchIndex(text)
         arranged = time.perf_counter() - start
         taken = []
-        for _ in range(ROUNDS):
-            for _, query, _ in queries:
-                before = time.perf_counter()
-                index.search(query)
-                taken.append(1e3 * (time.perf_counter() - before))
+        with threadpool_limits(limits=1):
+            for _ in range(ROUNDS):
+                for _, query, _ in queries:
+                    before = time.process_time(), time.perf_counter()
+                    index.search(query)
+                    after = time.process_time(), time.perf_counter()
+                    taken.append([1e3 * (b - a) for a, b in zip(before, after, strict=True)])
         text.close()
     # The first round fills caches, as the first users of a day would; it counts.
-    return float(np.percentile(taken, 50)), float(np.percentile(taken, 95)), arranged
+    return *np.percentile(np.array(taken), [50, 95], axis=0).T.ravel().tolist(), arranged
 
 
 # --- the report ----------------------------------------------------------------------------------
@@ -334,7 +341,7 @@ def show(table, kinds):
 
 
 def rows_of(table, seconds, speed, cards, validated):
-    p50, p95, arranged = speed
+    p50, p95, wall50, wall95, arranged = speed
     ours, goals = table[OURS], ((0.75, "nDCG@10"), (0.9, "success@3"))
     rows = [
         _row(f"{OURS}: {name}", f"{ours[place]:.3f}", f">= {goal}", ours[place] >= goal)
@@ -348,8 +355,12 @@ def rows_of(table, seconds, speed, cards, validated):
     took = np.percentile(seconds[OURS], [50, 95]) * 1e3
     rows += [
         _row("these cards: CPU ms per query, p50 and p95", f"{took[0]:.1f}, {took[1]:.1f}"),
-        _row(f"{cards:,} recombined cards: ms per query, p50", f"{p50:.1f}"),
-        _row(f"{cards:,} recombined cards: ms per query, p95", f"{p95:.1f}", "< 50", p95 < 50),
+        _row(f"{cards:,} recombined cards: CPU ms per query, p50", f"{p50:.1f}"),
+        _row(f"{cards:,} recombined cards: CPU ms per query, p95", f"{p95:.1f}", "< 50", p95 < 50),
+        _row(
+            f"{cards:,} recombined cards: ms on the wall, p50 and p95",
+            f"{wall50:.1f}, {wall95:.1f}",
+        ),
         _row(f"{cards:,} recombined cards: seconds to arrange at start", f"{arranged:.1f}"),
         _row("one number of the ranking chosen on 4/5 of queries: there", f"{validated[0]:.3f}"),
         _row("the same on the 1/5 left out", f"{validated[1]:.3f}"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from models.hub.search import matching
+from models.hub.search.facets import pairs_of
 from models.hub.search.meaning import DIMENSIONS
 from models.hub.search.names import Names
 from models.hub.search.thesaurus import load
@@ -39,8 +40,10 @@ class Columns:
         self._answers: dict[tuple[str, str], NDArray[np.float32]] = {}
         self._letters = np.concatenate([e.letters for e in entries] or [np.zeros(0, np.uint16)])
         self._starts = np.cumsum([0, *(len(entry.letters) for entry in entries)])
-        self._groups = np.bincount(self._letters, minlength=1 << 16)
+        groups = np.bincount(self._letters, minlength=1 << 16)
+        self._rarity = np.log1p(len(entries) / np.maximum(groups, 1)).astype(np.float32) ** 2
         self.vectors: Final = _vectors(entries)
+        self.facets: Final = [pairs_of(entry.facets) for entry in entries]
         self.names: Final = Names(entries)
 
     def __len__(self) -> int:
@@ -70,7 +73,7 @@ class Columns:
 
     def letters(self, places: NDArray[np.int64], wanted: NDArray[np.uint16]) -> NDArray[np.float64]:
         """Likeness in letters of some cards to a query: cosine of rarity-weighted groups."""
-        rarity = np.log1p(len(self) / np.maximum(self._groups, 1)).astype(np.float32) ** 2
+        rarity = self._rarity
         asked = np.zeros(1 << 16, dtype=np.float32)
         asked[wanted] = rarity[wanted]
         lengths = self._starts[places + 1] - self._starts[places]

@@ -6,6 +6,8 @@ use) are not in a card: who composes the hub gives them by name of card when sea
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from models.hub.search.matching import SAID
@@ -48,17 +50,15 @@ def _narrowest(strong: Iterable[str], axis: str) -> tuple[str, ...]:
     return tuple(sorted(thesaurus[c].label for c in own - wider))
 
 
-def count_facets(
-    facets: Iterable[Mapping[str, tuple[str, ...]]],
-) -> dict[str, dict[str, int]]:
+def pairs_of(facets: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, str], ...]:
+    """Each facet with each of its values."""
+    return tuple((key, value) for key, values in facets.items() for value in values)
+
+
+def count_facets(cards: Iterable[Iterable[tuple[str, str]]]) -> dict[str, dict[str, int]]:
     """How many of these cards have each value, most frequent first."""
-    counts: dict[str, dict[str, int]] = {}
-    for entry in facets:
-        for key, values in entry.items():
-            row = counts.setdefault(key, {})
-            for value in values:
-                row[value] = row.get(value, 0) + 1
-    return {
-        key: dict(sorted(row.items(), key=lambda item: (-item[1], item[0])))
-        for key, row in counts.items()
-    }
+    found: dict[str, dict[str, int]] = {}
+    counts = Counter(chain.from_iterable(cards))
+    for (key, value), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        found.setdefault(key, {})[value] = count
+    return found

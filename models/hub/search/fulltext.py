@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # weights A to D of a tsvector stand in the same order.
 FIELD_WEIGHTS: Final = (2.0, 2.0, 2.0, 2.5, 1.0)
 FOUND_MOST: Final = 400  # cards that full text may bring to a query
-COMMON_MOST: Final = 4000  # cards with any of the words looked up; commoner words order nothing
+COMMON_MOST: Final = 2000  # cards with any of the words looked up; commoner words order nothing
 
 
 class FullText(Protocol):

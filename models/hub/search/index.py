@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from models.hub.search.columns import Columns
 from models.hub.search.entry import entry_of, stems_of
 from models.hub.search.explain import Reason, reasons
-from models.hub.search.facets import count_facets
+from models.hub.search.facets import count_facets, pairs_of
 from models.hub.search.fulltext import rarest
 from models.hub.search.meaning import load_meaning
 from models.hub.search.query import Query, parse_query
@@ -109,14 +109,7 @@ class SearchIndex:
             return Found(query, 0, (), {})
         ranked = self._ranked(state, query) if text.strip() else None
         scored = _kept(ranked) if ranked else _everything(state)
-        facets = {
-            place: {
-                **state.columns.entries[place].facets,
-                **wanted.outside.get(state.columns.entries[place].name, {}),
-            }
-            for place in scored
-        }
-        kept = [place for place in scored if _passes(facets[place], wanted.filters)]
+        kept = [place for place in scored if _passes(state, place, wanted)]
         if wanted.order is not None:
             order = wanted.order
             kept.sort(key=lambda place: order(state.columns.entries[place].name), reverse=True)
@@ -125,10 +118,10 @@ class SearchIndex:
             query=query,
             total=len(kept),
             hits=tuple(
-                _hit(state, query, place, score=scored[place], facets=facets[place], ranked=ranked)
+                _hit(state, query, place, score=scored[place], wanted=wanted, ranked=ranked)
                 for place in page
             ),
-            facets=count_facets(facets[place] for place in kept),
+            facets=count_facets(_pairs(state, place, wanted) for place in kept),
         )
 
     def entries(self) -> Sequence[Entry]:
@@ -164,9 +157,22 @@ def _everything(state: _State) -> dict[int, float]:
     return dict.fromkeys(range(len(state.columns)), 0.0)
 
 
-def _passes(facets: Mapping[str, Iterable[str]], filters: Mapping[str, frozenset[str]]) -> bool:
+def _pairs(state: _State, place: int, wanted: Wanted) -> Iterable[tuple[str, str]]:
+    """Every facet of a card with its values: the card's own and those given from outside."""
+    own = state.columns.facets[place]
+    if not wanted.outside:
+        return own
+    return own + pairs_of(wanted.outside.get(state.columns.entries[place].name, {}))
+
+
+def _passes(state: _State, place: int, wanted: Wanted) -> bool:
     """One value of each filtered facet is enough; all filters must hold."""
-    return all(not values.isdisjoint(facets.get(key, ())) for key, values in filters.items())
+    if not wanted.filters:
+        return True
+    have = set(_pairs(state, place, wanted))
+    return all(
+        any((key, value) in have for value in values) for key, values in wanted.filters.items()
+    )
 
 
 def _hit(
@@ -175,27 +181,19 @@ def _hit(
     place: int,
     *,
     score: float,
-    facets: Mapping[str, tuple[str, ...]],
+    wanted: Wanted,
     ranked: Ranked | None,
 ) -> Hit:
     entry = state.columns.entries[place]
-    why = (
-        ()
-        if ranked is None
-        else reasons(
-            query,
-            entry,
-            place,
-            state.columns,
-            topics=ranked.topics,
-            named=place in ranked.called,
-        )
-    )
+    why: Iterable[Reason] = ()
+    if ranked is not None:
+        named = place in ranked.called
+        why = reasons(query, entry, place, state.columns, topics=ranked.topics, named=named)
     return Hit(
         name=entry.name,
         title=entry.title,
         summary=entry.summary,
         score=round(score, 4),
-        facets=facets,
+        facets={**entry.facets, **wanted.outside.get(entry.name, {})},
         reasons=tuple(why),
     )

@@ -51,7 +51,8 @@ STOP: Final = {language: WORDS[language] for language in LANGUAGES}
 @lru_cache(maxsize=1 << 14)
 def fold(text: str) -> str:
     """Lower case without accents: `Bonität` and `bonitat` are one word."""
-    plain = unicodedata.normalize("NFKD", text.lower().translate(_LETTERS))
+    plain = unicodedata.normalize("NFKD", text).lower().translate(_LETTERS)
+    plain = unicodedata.normalize("NFKD", plain)
     return "".join(mark for mark in plain if not unicodedata.combining(mark))
 
 

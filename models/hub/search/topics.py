@@ -50,7 +50,7 @@ class Topics:
                 self._postings[word][place] = count
         average = sum(lengths) / len(lengths)
         self._length = [1 - _B + _B * length / average for length in lengths]
-        self._vectors, self._starts = _term_vectors(concepts)
+        self._terms, self._starts = _term_vectors(concepts)
 
     def of(self, words: Sequence[str]) -> Mapping[str, float]:
         """Task -> weight; the best is 1. Empty when nothing speaks for any task."""
@@ -58,7 +58,7 @@ class Topics:
         score = self._by_words({stem(word, language) for word in kept for language in LANGUAGES})
         meaning = load_meaning()
         if meaning is not None and kept:
-            likeness = self._vectors @ meaning.vectors([" ".join(words)])[0]
+            likeness = self._terms @ meaning.vectors([" ".join(words)])[0]
             best = np.maximum.reduceat(likeness, self._starts)
             score += NEAREST_TERM * np.maximum(best, 0.0)
         top = float(score.max())
