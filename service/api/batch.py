@@ -58,7 +58,7 @@ class _Described(BaseModel):
     @cache
     def model_json_schema(  # type: ignore[override] # the same, cached
         cls,
-        *args: Any,
+        *args: Any,  # noqa: ANN401
         **kwargs: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
         """As pydantic makes it."""
@@ -111,8 +111,8 @@ def create(header: BatchHeaders, query: BatchQuery) -> Response:
     and subject in the query) or JSON. The answer comes in the same form: for Arrow, a stream whose
     schema metadata `assay.answer` is everything beside the rows. Each row has a salt: with its
     inputs, outputs and decision it makes the leaf that leads to the entry's `rows_root`
-    (docs/formats/batch.md). A row's own receipt: GET /v1/predictions/17.3/receipt for row 3 of batch 17. Reasons
-    of a decision are stated there too.
+    (docs/formats/batch.md). A row's own receipt, here of row 3 of batch 17, and reasons of its
+    decision: GET /v1/predictions/17.3/receipt and GET /v1/predictions/17.3.
     """
     began, here, who = time.monotonic(), assembly(), caller()
     settings = here.settings
