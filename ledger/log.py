@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from ledger.anchor import Anchored
+    from ledger.commit import Group, Waker
     from ledger.condition import Unless
     from ledger.keys import SigningKey
     from ledger.note import KeyHistory
@@ -191,14 +192,32 @@ class Ledger:
         `unless` does not hold for what is new; or LedgerUnavailable, after which the entries may be
         durable: ask again with the same key.
         """
-        prepared = []
-        for draft, key in drafts:
-            body = encode_checked(draft, origin=self.origin, producer=key.key_id)
-            check_beside(draft)
-            prepared.append(Prepared(draft, body, key, unless))
+        prepared = [self._prepared(draft, key, unless) for draft, key in drafts]
         if not prepared:
             return []
         return self._commit.submit(prepared, sum(item.size for item in prepared), deadline)
+
+    def append_soon(
+        self,
+        draft: Draft,
+        key: SigningKey,
+        *,
+        unless: Unless | None = None,
+        deadline: float | None = None,
+        waker: Waker,
+    ) -> Group[Prepared, Appended]:
+        """Queue one entry and return at once: `append` for an event loop.
+
+        Raises RecordError and QueueFull; every other error of `append` is the group's, which
+        `waker` gets once it is settled or failed.
+        """
+        item = self._prepared(draft, key, unless)
+        return self._commit.submit_soon([item], item.size, deadline, waker)
+
+    def _prepared(self, draft: Draft, key: SigningKey, unless: Unless | None) -> Prepared:
+        body = encode_checked(draft, origin=self.origin, producer=key.key_id)
+        check_beside(draft)
+        return Prepared(draft, body, key, unless)
 
     def duplicate_of(self, idempotency_key: str, request_digest: str | None) -> Appended | None:
         """What is recorded under a key, with its first receipt. Raises DuplicateKeyConflict."""

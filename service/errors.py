@@ -170,12 +170,19 @@ def _record_refused(error: ledger_errors.RecordError) -> ServiceError:
 
 def problem(error: ServiceError) -> Response:
     """An error as application/problem+json."""
+    response = Response(problem_bytes(error, request.path), error.status, content_type=PROBLEM)
+    response.headers.update(error.headers)
+    return response
+
+
+def problem_bytes(error: ServiceError, path: str) -> bytes:
+    """The body of a problem; `path` is what was asked for."""
     body: dict[str, object] = {
         "type": f"urn:assay:problem:{error.code}",
         "title": TITLES.get(error.status, "Error"),
         "status": error.status,
         "detail": error.detail,
-        "instance": request.path,
+        "instance": path,
     }
     body.update(error.members)
     if error.fields:
@@ -183,13 +190,7 @@ def problem(error: ServiceError) -> Response:
             {"field": name[:NAME_SHOWN], "message": text}
             for name, text in error.fields[:FIELDS_SHOWN]
         ]
-    response = Response(
-        json.dumps(body, indent=2) + "\n",
-        status=error.status,
-        content_type=PROBLEM,
-    )
-    response.headers.update(error.headers)
-    return response
+    return (json.dumps(body, indent=2) + "\n").encode()
 
 
 def from_validation(error: ValidationError) -> ServiceError:

@@ -1,114 +1,139 @@
-"""One row asked for by a program: the short way from the socket to `predict` and back.
+"""The RSGI application: one row asked for by a program by the short way, all else by Flask.
 
-What a trading system sends all day is a POST of one row with a key; here it passes no framework.
-Whatever is not exactly that, and everything that is refused, goes on to the Flask application as it
-came: there is one wording of each refusal, one table of scopes, and a test holds the two ways to
-the same answers. What `predict` raised is handed over to be worded, never tried a second time.
+What a trading system sends all day is a POST of one row with a key. Here it passes no framework and
+no thread: the event loop reads it, runs the model, queues the record, and answers once the commit
+is durable, while a thread of the ledger's writes (`ledger.commit`). Whatever is not exactly that,
+and everything that is refused, goes on to the Flask application as it came: there is one wording of
+each refusal, one table of scopes, and a test holds the two ways to the same answers. What failed
+once the record was queued is handed over to be worded, never tried a second time.
 
-Predictions are admitted up to seven in eight of the process's threads; one more is refused at once
-(503, Retry-After) instead of waiting unseen. The rest of the threads stay for probes and pages, and
-for saying so.
-
-Measured before it was written (docs/performance.md): routing, contexts, hooks, schema and JSON of
-the long way took more of the processor than model, commitments and their share of the commit.
+Measured before it was written (docs/performance.md): threads waking each other, routing, contexts,
+hooks and schema took more of the processor than model, commitments and their share of the commit.
 """
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import contextlib
 import time
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from pydantic import ValidationError
 
-from ledger.errors import QueueFull
+from ledger.errors import Overtaken, QueueFull
+from ledger.keys import Role
 from service.api.access import REFUSED, strict_json
 from service.api.predictions import ROUTE, ask_of
 from service.api.schemas import PredictionHeaders, PredictionRequest
-from service.auth import Scope
-from service.errors import ServiceError
-from service.logs import STARTED, log_request
-from service.predict import predict
+from service.auth import Scope as Opens
+from service.errors import ServiceError, problem_bytes, translate
+from service.logs import STARTED, Lines
+from service.predict import decide
 from service.views import answer_json
+from service.wsgi_bridge import Bridge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Sequence
 
+    from granian._granian import RSGIHeaders
+    from granian._granian import RSGIHTTPProtocol as HTTPProtocol
+    from granian.rsgi import Scope
+
+    from ledger.commit import Group
+    from ledger.log import Appended
     from service.api.health import Metrics
     from service.assembly import Assembly
     from service.auth import Identity
-    from service.predict import Ask
-
-    Environ = dict[str, Any]
-    StartResponse = Callable[..., Any]
-    App = Callable[[Environ, StartResponse], Iterable[bytes]]
+    from service.predict import Answer, Ask
+    from service.wsgi_bridge import App
 
 JSON: Final = "application/json"
-TRADERS: Final = frozenset({Scope.TRADER})
+TRADERS: Final = frozenset({Opens.TRADER})
 DIGITS_MAX: Final = 9  # of a Content-Length that is looked at here
-HEADERS: Final = (
+HEADERS: Final = [
     ("Content-Type", JSON),
     ("Cache-Control", "private, no-store"),
     ("X-Content-Type-Options", "nosniff"),
-)
-_HEADERS: Final = tuple(
-    (name, "HTTP_" + name.upper().replace("-", "_"))
-    for name in ("Idempotency-Key", "Assay-Deadline-Ms")
-)
+]
+OPTIONAL: Final = ("Idempotency-Key", "Assay-Deadline-Ms")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-def admitted(threads: int) -> int:
-    """How many predictions a process with so many threads works on at once."""
-    return threads - max(1, threads // 8)
-
-
 class Front:
-    """The WSGI application: the short way, and the long one behind it."""
+    """One process's application. `app` is the long way."""
 
     def __init__(self, app: App, assembly: Assembly, metrics: Metrics) -> None:
-        self._app = app
+        settings = assembly.settings
         self._assembly = assembly
         self._metrics = metrics
-        self._most = assembly.settings.max_body_bytes
-        self._admitted = admitted(assembly.settings.threads)
-        self._places = threading.BoundedSemaphore(self._admitted)
+        self._most = settings.max_body_bytes
+        self._queue_max = settings.queue_max
+        self._inside = 0
+        largest = max(settings.max_body_bytes, settings.max_batch_bytes)
+        self._bridge = Bridge(app, threads=settings.threads, most=largest + 1)
+        self._lines = Lines()
+        self._waiting = Waiting()
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
-        path = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(ROUTE):
-            return self._app(environ, start_response)
-        if not self._places.acquire(blocking=False):
-            environ[REFUSED] = QueueFull(self._admitted)
-            return self._app(environ, start_response)
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Be told of the event loop, before the first request."""
+        self._waiting.loop = self._lines.loop = loop
+
+    def __rsgi_del__(self, _: asyncio.AbstractEventLoop) -> None:
+        """Be told that no request will come any more."""
+        self._lines.flush()
+
+    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """Answer one request."""
+        if self._inside >= self._queue_max:
+            self._turn_away(scope, protocol)
+            return
+        self._inside += 1
         try:
-            answer = self._short(environ) if path == ROUTE else None
-            if answer is None:
-                return self._app(environ, start_response)
-            start_response("200 OK", [*HEADERS, ("Content-Length", str(len(answer)))])
-            return [answer]
+            await self._serve(scope, protocol)
         finally:
-            self._places.release()
+            self._inside -= 1
 
-    def _short(self, environ: Environ) -> bytes | None:
-        """The answer, or None: the long way has the word."""
+    async def _serve(self, scope: Scope, protocol: HTTPProtocol) -> None:
         began = time.perf_counter()
-        caller = self._caller(environ)
-        ask = None if caller is None else self._read(environ, caller)
-        if caller is None or ask is None:
-            return None
-        answer = self._answer(environ, ask, began)
-        if answer is not None:
-            self._count(caller, began)
-        return answer
+        caller = self._caller(scope)
+        if caller is None:
+            await self._bridge.serve(scope, protocol)
+            return
+        body = await protocol()
+        ask = _read(scope.headers, caller, body)
+        if ask is None or not self._loaded(ask.model):
+            await self._bridge.serve(scope, protocol, body=body)
+            return
+        try:
+            answer = await self._record(ask)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is worded in one place
+            more = {REFUSED: error, STARTED: began}
+            await self._bridge.serve(scope, protocol, body=body, more=more)
+            return
+        if answer is None:
+            await self._bridge.serve(scope, protocol, body=body)
+            return
+        protocol.response_bytes(200, HEADERS, _encode(answer_json(self._assembly, answer)))
+        seconds = time.perf_counter() - began
+        self._metrics.count(ROUTE, "POST", 200, seconds)
+        self._lines.add("POST", ROUTE, 200, seconds, caller.key_id)
 
-    def _caller(self, environ: Environ) -> Identity | None:
-        """A trading system with a key that opens this route; None: the long way words it."""
-        scheme, _, key = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme != "Bearer":
+    def _caller(self, scope: Scope) -> Identity | None:
+        """A trading system with a key that opens this route, and a plain body to come."""
+        if scope.path != ROUTE or scope.method != "POST" or scope.query_string:
+            return None
+        headers = scope.headers
+        length = headers.get("content-length", "")
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        plain = (
+            scheme == "Bearer"
+            and headers.get("content-type") == JSON
+            and 0 < len(length) < DIGITS_MAX
+            and length.isascii()
+            and length.isdigit()
+            and int(length) < self._most
+        )
+        if not plain:
             return None
         try:
             caller = self._assembly.callers.recognise(key)
@@ -116,40 +141,77 @@ class Front:
             return None
         return caller if caller.may(TRADERS) else None
 
-    def _read(self, environ: Environ, caller: Identity) -> Ask | None:
-        """The request in the one form that is read here; None: the long way looks at it."""
-        length = environ.get("CONTENT_LENGTH", "")
-        plain = (
-            environ.get("CONTENT_TYPE") == JSON
-            and not environ.get("QUERY_STRING")
-            and len(length) < DIGITS_MAX
-            and length.isascii()
-            and length.isdigit()
-            and int(length) < self._most
-        )
-        if not plain:
-            return None
-        body = environ["wsgi.input"].read(int(length))
-        environ["wsgi.input"] = BytesIO(body)
+    def _loaded(self, model: str) -> bool:
+        """Whether a model is there to be run: loading one would stop everybody else."""
         try:
-            wanted = PredictionRequest.model_validate(strict_json(body))
-            headers = PredictionHeaders.model_validate(
-                {name: environ[key] for name, key in _HEADERS if key in environ}
+            return self._assembly.inventory.holds(model)
+        except Exception:  # noqa: BLE001 - the long way says what it is
+            return False
+
+    async def _record(self, ask: Ask) -> Answer | None:
+        """The recorded answer; None when nothing was queued, so that the long way may try."""
+        try:
+            decided = decide(self._assembly, ask)
+        except Exception:  # noqa: BLE001 - the long way says what it is
+            return None
+        producer = self._assembly.signers[Role.PRODUCER]
+        while True:
+            group = self._assembly.ledger.append_soon(
+                decided.draft,
+                producer,
+                unless=decided.unless,
+                deadline=ask.deadline,
+                waker=self._waiting,
             )
-        except (ValueError, RecursionError, ValidationError):
-            return None
-        if wanted.rows is not None:
-            return None
-        return ask_of(wanted, headers, caller, body)
+            try:
+                return decided.answer(await self._waiting.result(group))
+            except Overtaken:
+                decided = decided.again(self._assembly)
 
-    def _answer(self, environ: Environ, ask: Ask, began: float) -> bytes | None:
-        try:
-            return _encode(answer_json(self._assembly, predict(self._assembly, ask)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is worded in one place
-            environ[REFUSED], environ[STARTED] = error, began
-            return None
+    def _turn_away(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """503 before anything is read: more wait than this process will work on."""
+        error = translate(QueueFull(self._queue_max))
+        assert error is not None  # noqa: S101 - narrows the type; the table has it
+        headers = [("Content-Type", "application/problem+json"), *error.headers.items()]
+        protocol.response_bytes(error.status, headers, problem_bytes(error, scope.path))
+        self._metrics.count("queue", "other", error.status, 0.0)
 
-    def _count(self, caller: Identity, began: float) -> None:
-        seconds = time.perf_counter() - began
-        self._metrics.count(ROUTE, "POST", 200, seconds)
-        log_request("POST", ROUTE, 200, seconds, caller.key_id)
+
+def _read(headers: RSGIHeaders, caller: Identity, body: bytes) -> Ask | None:
+    """The request in the one form that is read here; None: the long way looks at it."""
+    try:
+        wanted = PredictionRequest.model_validate(strict_json(body))
+        given = {name: headers.get(name.lower()) for name in OPTIONAL if name.lower() in headers}
+        header = PredictionHeaders.model_validate(given)
+    except (ValueError, RecursionError):
+        return None
+    return None if wanted.rows is not None else ask_of(wanted, header, caller, body)
+
+
+class Waiting:
+    """Callers of one event loop that wait for their records: woken once for each commit."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._futures: dict[Group[Any, Any], asyncio.Future[None]] = {}
+
+    async def result(self, group: Group[Any, Appended]) -> Appended:
+        """Wait for a group that was just queued; raises what it failed with."""
+        future = asyncio.get_running_loop().create_future()
+        self._futures[group] = future
+        await future
+        if group.error is not None:
+            raise group.error
+        return group.results[0]
+
+    def wake(self, groups: Sequence[Group[Any, Any]]) -> None:
+        """From the thread that wrote: settled or failed, all of these."""
+        assert self.loop is not None  # noqa: S101 - whoever waits runs on it
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self._settle, groups)
+
+    def _settle(self, groups: Sequence[Group[Any, Any]]) -> None:
+        for group in groups:
+            future = self._futures.pop(group)
+            if not future.done():
+                future.set_result(None)

@@ -12,12 +12,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import structlog
+
 from ledger.record import Draft, parse_entry
 from models.errors import ModelError
 from models.hub.catalog import Catalog, LifecycleEvent
 from models.hub.manifest import Manifest
-from models.runtime import load
 from service.clock import utc_ms
+from service.loading import ModelUnavailable, load_published
 from service.switch import SWITCHES, Switch
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Inventory:
         self._next_leaf = 0
         self._read_at = float("-inf")
         self._predictors: dict[str, Predictor] = {}
+        self._unavailable: dict[str, ModelUnavailable] = {}
         self._manifests: dict[str, Manifest] = {}
 
     def catalog(self, *, fresh: bool = False) -> Catalog:
@@ -87,6 +90,10 @@ class Inventory:
             self._current(fresh=False)
             return self._switch
 
+    def holds(self, ref: str) -> bool:
+        """Whether the model behind a name is loaded. Raises as `choose` does."""
+        return self.choose(ref)[0].digest in self._predictors
+
     def manifest(self, digest: str) -> Manifest:
         """The manifest of any published digest, withdrawn ones included."""
         found = self._manifests.get(digest)
@@ -95,26 +102,43 @@ class Inventory:
         return found
 
     def predictor(self, digest: str) -> Predictor:
-        """The predictor of a digest, loaded once; a mismatch is recorded, then raised."""
+        """The predictor of a digest, loaded once. What cannot be loaded is recorded, then raised.
+
+        Raises ModelUnavailable; the next call tries again, since files can be brought back.
+        """
         found = self._predictors.get(digest)
         if found is not None:
             return found
         with self._loading:
             if digest not in self._predictors:
                 try:
-                    manifest = Manifest.parse(self._blobs.get(digest))
-                    self._predictors[digest] = load(manifest, self._blobs.get)
+                    published = self.catalog().version(digest).published
+                    loaded = load_published(self._ledger, self._blobs, published)
                 except ModelError as error:
+                    unavailable = ModelUnavailable(digest, error)
+                    self._unavailable[digest] = unavailable
                     self._record_refusal(digest, error)
-                    raise
+                    raise unavailable from error
+                self._predictors[digest] = loaded
+                self._unavailable.pop(digest, None)
             return self._predictors[digest]
 
     def warm(self) -> int:
-        """Load every model an alias points to, so that no request waits for it; says how many."""
+        """Load every model an alias points to, so that no request waits for it; says how many.
+
+        One that cannot be loaded keeps no other from answering: see `unavailable`.
+        """
         digests = {d for model in self.catalog(fresh=True).models() for d in model.aliases.values()}
         for digest in sorted(digests):
-            self.predictor(digest)
-        return len(digests)
+            try:
+                self.predictor(digest)
+            except ModelUnavailable as error:
+                structlog.get_logger("models").error("model unavailable", cause=error.detail)
+        return len(digests & self._predictors.keys())
+
+    def unavailable(self) -> dict[str, ModelUnavailable]:
+        """By digest: models that could not be loaded when they were last wanted."""
+        return dict(self._unavailable)
 
     def _current(self, *, fresh: bool) -> Catalog:
         if fresh or time.monotonic() - self._read_at > REFRESH_S:

@@ -16,10 +16,13 @@ from flask import g, request
 from service.api.access import internal
 
 if TYPE_CHECKING:
+    import asyncio
+
     from flask import Flask, Response
 
 STARTED = "assay.started"  # of a request, in its environ: pages make requests within requests
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+LATE_S = 0.05  # a write for each line cost an eighth of a busy server's time
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})  # asked every few seconds by machines
 
 
@@ -81,6 +84,10 @@ def log_requests(app: Flask) -> None:
 
 def log_request(method: str, route: str, status: int, seconds: float, key_id: str | None) -> None:
     """One request's line, in the form of every other, without structlog's way there."""
+    _Stderr().msg(_line(method, route, status, seconds, key_id))
+
+
+def _line(method: str, route: str, status: int, seconds: float, key_id: str | None) -> str:
     line = {
         "event": "request",
         "key_id": key_id,
@@ -91,7 +98,29 @@ def log_request(method: str, route: str, status: int, seconds: float, key_id: st
         "status": status,
         "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     }
-    _Stderr().msg(json.dumps(line))
+    return json.dumps(line)
+
+
+class Lines:
+    """The lines of requests answered by an event loop: written together, `LATE_S` late."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._kept: list[str] = []
+
+    def add(self, method: str, route: str, status: int, seconds: float, key_id: str | None) -> None:
+        """One request."""
+        if not self._kept and self.loop is not None:
+            self.loop.call_later(LATE_S, self.flush)
+        self._kept.append(_line(method, route, status, seconds, key_id))
+        if self.loop is None:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept."""
+        kept, self._kept = self._kept, []
+        if kept:
+            _Stderr().msg("\n".join(kept))
 
 
 def method_name() -> str:

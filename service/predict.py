@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,22 +101,51 @@ def predict(assembly: Assembly, ask: Ask) -> Answer:
 
 
 def _predict(assembly: Assembly, ask: Ask) -> Answer:
-    ref, since = assembly.inventory.choose(ask.model)
-    rows = execute(assembly.inventory.predictor(ref.digest), ask.rows)
-    draft = record(assembly, ask, ref, rows)
-    news = frozenset({("model.withdrawn", ref.name), ("model.halted", ref.name)})
+    decided = decide(assembly, ask)
     while True:
         try:
             appended = assembly.ledger.append(
-                draft,
+                decided.draft,
                 assembly.signers[Role.PRODUCER],
-                unless=Unless(since, news),
+                unless=decided.unless,
                 deadline=ask.deadline,
             )
-        except Overtaken:  # by a withdrawal or halt: of this version, refused now, or of another
-            _, since = assembly.inventory.choose(ref.digest, fresh=True)
+        except Overtaken:
+            decided = decided.again(assembly)
         else:
-            return Answer(appended) if appended.repeated else Answer(appended, draft, rows)
+            return decided.answer(appended)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision that is made, and recorded nowhere yet."""
+
+    ref: ModelRef
+    rows: Sequence[Row]
+    draft: Draft
+    unless: Unless
+
+    def again(self, assembly: Assembly) -> Decided:
+        """The same after Overtaken, by a withdrawal or halt: of this version, refused now, or not.
+
+        Raises Withdrawn or Halted.
+        """
+        _, since = assembly.inventory.choose(self.ref.digest, fresh=True)
+        return replace(self, unless=replace(self.unless, since=since))
+
+    def answer(self, appended: Appended) -> Answer:
+        """What it is once it is recorded."""
+        if appended.repeated:
+            return Answer(appended)
+        return Answer(appended, self.draft, self.rows)
+
+
+def decide(assembly: Assembly, ask: Ask) -> Decided:
+    """Run the model and commit to what went in and came out. Appends nothing."""
+    ref, since = assembly.inventory.choose(ask.model)
+    rows = execute(assembly.inventory.predictor(ref.digest), ask.rows)
+    news = frozenset({("model.withdrawn", ref.name), ("model.halted", ref.name)})
+    return Decided(ref, rows, record(assembly, ask, ref, rows), Unless(since, news))
 
 
 def execute(predictor: Predictor, rows: Sequence[Mapping[str, object]]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""granian: the server. HTTP in Rust, requests in our threads, one process or several.
+"""granian: the server. HTTP in Rust, one event loop a process, Flask in threads beside it.
 
 Its quirks, kept here:
 
@@ -21,12 +21,11 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
-from service.app import create_app
+from service.app import create_front
 from service.assembly import assemble
 
 if TYPE_CHECKING:
-    from flask import Flask
-
+    from service.front import Front
     from service.settings import Settings
 
 CONNECTIONS: Final = 16_384  # open ones of one process; each takes about 20 KiB
@@ -41,9 +40,9 @@ def run(settings: Settings) -> None:
         target="assay",
         address=settings.host,
         port=settings.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         workers=settings.workers,
-        blocking_threads=settings.threads,
+        websockets=False,
         backlog=BACKLOG,
         backpressure=CONNECTIONS,
         http=HTTPModes.http1,
@@ -54,8 +53,8 @@ def run(settings: Settings) -> None:
     server.serve(target_loader=partial(_load, settings), wrap_loader=False)
 
 
-def _load(settings: Settings) -> Flask:
+def _load(settings: Settings) -> Front:
     """In each worker, after the fork."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    return create_app(assemble(settings))
+    return create_front(assemble(settings))

@@ -44,11 +44,13 @@ class Settings(BaseSettings):
         default="granian", description="which server carries the requests"
     )
     threads: int = Field(
-        default=64,
-        ge=4,
-        le=512,
-        description="request threads per process; one in eight is kept "
-        "for everything that is not a prediction",
+        default=16, ge=1, le=256, description="request threads per process, beside the event loop"
+    )
+    queue_max: int = Field(
+        default=2048,
+        ge=1,
+        le=16_384,
+        description="requests of a process being worked on or waiting; one more is refused (503)",
     )
     max_body_bytes: int = Field(default=4 * 2**20, ge=1024, description="larger bodies: 413")
     max_rows: int = Field(default=1000, ge=1, le=10_000, description="rows in one request")

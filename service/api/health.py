@@ -1,4 +1,7 @@
-"""Alive, ready, measured. Open to everyone on purpose: they name no model and no caller."""
+"""Alive, ready, measured. Open to everyone on purpose: they name no caller.
+
+Of models they name the digest of one that cannot be loaded, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ api = APIBlueprint(
     "health", __name__, abp_tags=[Tag(name="health", description="For the machines that run us.")]
 )
 # 1 ms to 10 s: a commit is an fsync, and an fsync on a busy disk is not a constant.
+METRICS = "assay.metrics"
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
@@ -41,10 +45,15 @@ def live() -> Response:
 )
 @public
 def ready() -> Response:
-    """200 once models are loaded and the log agrees with its anchor; 503 otherwise."""
+    """200 once models are loaded and the log agrees with its anchor; 503 otherwise.
+
+    A model that cannot be loaded is named: it answers nobody, and the others do.
+    """
     here = assembly()
     here.ledger.check_anchor()
-    return jsonify({"status": "ready", "tree_size": here.ledger.size})
+    unavailable = sorted(here.inventory.unavailable())
+    found = {"status": "ready", "tree_size": here.ledger.size}
+    return jsonify({**found, "models_unavailable": unavailable} if unavailable else found)
 
 
 class Metrics:
@@ -81,6 +90,7 @@ class Metrics:
 
 def install(app: Flask, metrics: Metrics) -> None:
     """Count every request of `app` and serve /metrics. A page's own reads are part of the page."""
+    app.extensions[METRICS] = metrics
 
     @app.after_request
     def count(response: Response) -> Response:

@@ -213,7 +213,7 @@ def test_an_unforeseen_error_is_a_problem_without_a_trace(api, monkeypatch, caps
     def explode(*_, **__):
         raise kind("Ms Example owes 4711")
 
-    monkeypatch.setattr("service.front.predict", explode)
+    monkeypatch.setattr("service.api.predictions.predict", explode)
     answer = api.predict()
     assert answer.status_code == 500
     assert problem_of(answer)["detail"].startswith("an unforeseen error")
@@ -228,7 +228,7 @@ def test_an_error_of_the_database_names_no_statement_and_no_value(api, monkeypat
     def explode(*_, **__):
         raise OperationalError("SELECT secret", {"value": "Ms Example"}, Exception("disk I/O"))
 
-    monkeypatch.setattr("service.front.predict", explode)
+    monkeypatch.setattr("service.api.predictions.predict", explode)
     answer = api.predict()
     assert answer.status_code == 503
     printed = "".join(capsys.readouterr())
