@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from models.hub.search.constraints import attributes_of
 from models.hub.search.parts import WEIGHTS, parts_of
-from models.hub.search.text import WORDS, languages_of, tokens
+from models.hub.search.text import LANGUAGES, WORDS, languages_of, tokens
 from models.hub.search.thesaurus import NEGATORS, load
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def profile_of(name: str, card: Card) -> Profile:
     """Read a card."""
     thesaurus = load()
     lines = parts_of(name, card)
-    languages = languages_of([word for line in lines for word in tokens(line.text)])
+    spoken = languages_of([word for line in lines for word in tokens(line.text)])
+    stated = {language[:2].lower() for language in card.languages}
+    languages = [own for own in LANGUAGES if own in spoken or own in stated]
     missing: dict[str, float] = {}
     denied: dict[str, float] = {}
     for line in lines:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 STEM_SHORTEST: Final = 3  # letters
-ENOUGH: Final = 3  # common words of a language that show a text uses it
+ENOUGH: Final = 2  # common words of a language that show a text uses it
 LANGUAGES: Final = ("en", "de", "fr", "es", "pt")
 _SNOWBALL: Final = {
     "en": snowballstemmer.stemmer("english"),
@@ -77,7 +77,7 @@ def sentences(text: str) -> list[str]:
 
 
 def languages_of(words: Iterable[str]) -> tuple[str, ...]:
-    """English, and every other language three or more of whose common words appear."""
+    """English, and every other language with `ENOUGH` common words in a text."""
     counts = dict.fromkeys(LANGUAGES, 0)
     for word in words:
         for language in LANGUAGES[1:]:
