@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ledger.errors import SignatureRefused
-from ledger.keys import PublicKey
-from ledger.record import parse_entry
-from models.errors import ModelError, ProvenanceRefused
+from models.errors import ModelError
 from models.hub.bom import ml_bom
 from models.hub.card import parse_card
-from models.hub.provenance import check_provenance
 from models.hub.signing import check_files
 from service.clock import parse_utc
+from service.loading import statement_of
 from service.model_keys import trusted
 
 if TYPE_CHECKING:
@@ -85,22 +81,5 @@ def check_model(house: Assembly, digest: str) -> list[Checked]:
 
 
 def _statement(house: Assembly, digest: str) -> Statement:
-    version = house.inventory.catalog().version(digest)
-    entry = parse_entry(house.ledger.entry(version.published.leaf).entry)
-    keys = {
-        body["data"]["key_id"]: body["data"]["public_key"]
-        for kind in ("key.added", "key.rotated")
-        for stored in house.ledger.entries(type=kind)
-        if (body := parse_entry(stored.entry).body)
-    }
-
-    def verify(key_id: str, message: bytes, signature: bytes) -> None:
-        if key_id != entry.body["producer"]:
-            raise ProvenanceRefused(f"signed by {key_id}, not by the key that published the model")
-        try:
-            PublicKey(b64decode(keys[key_id])).verify(message, signature)
-        except SignatureRefused as error:
-            raise ProvenanceRefused(str(error)) from error
-
-    envelope = house.blobs.get(version.published.data["provenance_digest"])
-    return check_provenance(envelope, house.inventory.manifest(digest), verify)
+    published = house.inventory.catalog().version(digest).published
+    return statement_of(house.ledger, house.blobs, published, house.inventory.manifest(digest))

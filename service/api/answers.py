@@ -181,6 +181,9 @@ class StateAnswer(BaseModel):
 
     status: str
     tree_size: int | None = Field(default=None, description="entries in the log")
+    models_unavailable: list[str] | None = Field(
+        default=None, description="digests of models whose files cannot be loaded, if there are any"
+    )
 
 
 class ReportAnswer(BaseModel):

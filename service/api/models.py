@@ -10,11 +10,13 @@ from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from ledger.record import parse_entry
+from models.errors import ModelError
 from service.api.access import assembly, needs
 from service.api.answers import DriftAnswer, ModelAnswer, ModelsAnswer
 from service.api.schemas import AsOfQuery, NamePath
 from service.clock import parse_utc
 from service.errors import FieldRefused, Missing
+from service.loading import REPAIR
 
 if TYPE_CHECKING:
     from models.hub.catalog import LifecycleEvent
@@ -38,12 +40,12 @@ def catalog() -> Response:
     here = assembly()
     found = []
     for model in here.inventory.catalog(fresh=True).models():
-        manifest = here.inventory.manifest(model.latest_digest)
+        kind, use = _told(here, model.latest_digest)
         found.append(
             {
                 "name": model.name,
-                "kind": manifest.kind,
-                "intended_use": manifest.intended_use,
+                "kind": kind,
+                "intended_use": use,
                 "status": model.status,
                 "aliases": dict(model.aliases),
                 "latest_digest": model.latest_digest,
@@ -108,6 +110,15 @@ def drift(path: NamePath) -> Response:
             )
     results.sort(key=lambda item: -int(item["leaf_index"]))
     return jsonify({"results": results[:DRIFT_SHOWN]})
+
+
+def _told(here: Assembly, digest: str) -> tuple[str, str]:
+    """A model's kind and intended use; one rotten file keeps no other model off the list."""
+    try:
+        manifest = here.inventory.manifest(digest)
+    except ModelError:
+        return "unknown", f"its manifest cannot be read here; repair: {REPAIR}"
+    return manifest.kind, manifest.intended_use
 
 
 def _as_of(here: Assembly, name: str, moment: str) -> dict[str, Any]:

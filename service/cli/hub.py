@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli import hub_copies, hub_looks, hub_publish
+from service.cli import hub_copies, hub_looks, hub_publish, hub_restore
 from service.cli.common import data_dir_option, open_house, told
 
 if TYPE_CHECKING:
@@ -268,5 +268,6 @@ for command in (
     hub_looks.verify,
     hub_copies.mirror,
     hub_copies.pull,
+    hub_restore.restore,
 ):
     models.add_command(command)
