@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ledger.columnar import COLUMNS, Columns, SealedPart, row_root
+from ledger.columnar import COLUMNS, Columns, SealedPart
 from ledger.condition import Unless
 from ledger.errors import Overtaken
 from ledger.keys import Role
@@ -100,7 +100,8 @@ def record(
     """The prediction entry: a root in the log, records encrypted beside it."""
     subject = ask.subject or "sub_" + os.urandom(16).hex()
     parts = []
-    for number, (data, hashes) in enumerate(hash_parts(pack(table), len(columns.inputs))):
+    hashed, root = hash_parts(pack(table), len(columns.inputs))
+    for number, (data, hashes) in enumerate(hashed):
         sealed, wrapped = assembly.vault.seal_part(subject, number, data)
         parts.append(SealedPart(hashes, subject, sealed, wrapped))
     return Draft(
@@ -115,7 +116,7 @@ def record(
             "as_of": ask.as_of,
             "caller_reference": None,
             "row_count": len(table),
-            "rows_root": row_root(b"".join(part.hashes for part in parts)).hex(),
+            "rows_root": root.hex(),
             COLUMNS: columns.to_json(),
         },
         event_time=assembly.now(),

@@ -38,11 +38,12 @@ NAMES_SHOWN: Final = 80
 class Body:
     """A request's body, read in pieces, counted and hashed as it comes."""
 
-    def __init__(self, stream: IO[bytes], *, most: int, digest_of: bytes) -> None:
+    def __init__(self, stream: IO[bytes], *, most: int, digest_of: bytes | None) -> None:
+        """`digest_of` is hashed before the body; without it nothing is hashed."""
         self._stream = stream
         self._most = most
         self._left = most
-        self._hash = hashlib.sha256(digest_of)
+        self._hash = None if digest_of is None else hashlib.sha256(digest_of)
         self.closed = False
 
     def read(self, size: int = -1) -> bytes:
@@ -61,12 +62,13 @@ class Body:
         if len(data) > self._left:
             self._too_large()
         self._left -= len(data)
-        self._hash.update(data)
+        if self._hash is not None:
+            self._hash.update(data)
         return data
 
-    def digest(self) -> str:
-        """SHA-256 of what was given first and all that was read."""
-        return self._hash.hexdigest()
+    def digest(self) -> str | None:
+        """SHA-256 of what was given first and all that was read, in hex."""
+        return None if self._hash is None else self._hash.hexdigest()
 
     def _too_large(self) -> NoReturn:
         raise ServiceError(

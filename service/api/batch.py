@@ -119,7 +119,9 @@ def create(header: BatchHeaders, query: BatchQuery) -> Response:
     request.max_content_length = settings.max_batch_bytes + 1
     if request.content_encoding:
         raise ServiceError(415, "media-type", "send the body without a content encoding")
-    body = Body(request.stream, most=settings.max_batch_bytes, digest_of=_place())
+    key, patience = header.idempotency_key, header.deadline_ms
+    digest_of = _place() if key else None  # which names a request to its retries
+    body = Body(request.stream, most=settings.max_batch_bytes, digest_of=digest_of)
     rows_max = settings.max_batch_rows
     columns: Mapping[str, Column]
     asked: BatchQuery | BatchRequest
@@ -134,13 +136,12 @@ def create(header: BatchHeaders, query: BatchQuery) -> Response:
         told = f"send {ARROW} or {JSON}, not {request.mimetype or 'no media type'}"
         raise ServiceError(415, "media-type", told)
     body.read()  # what follows the end of the stream is part of the request
-    key, patience = header.idempotency_key, header.deadline_ms
     ask = BatchAsk(
         model=asked.model or "",
         columns=columns,
         caller=who,
         idempotency_key=scoped_key(who, key) if key else None,
-        request_digest=body.digest() if key else None,
+        request_digest=body.digest(),
         subject=asked.subject,
         as_of=asked.as_of,
         deadline=None if patience is None else began + patience / 1000,

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.columnar import PART_ROWS, Columns
+from ledger.columnar import PART_ROWS, Columns, row_root
 from service.batch_rows import Table, hash_parts, new_salts, pack, show, unpack
 
 
@@ -36,7 +36,8 @@ def tables(draw):
 def test_records_and_hashes_are_those_of_the_ledger(drawn):
     columns, table = drawn
     records = pack(table)
-    ((data, hashes),) = hash_parts(records, len(columns.inputs))
+    ((data, hashes),), root = hash_parts(records, len(columns.inputs))
+    assert root == row_root(hashes)
     assert data == records.tobytes()
     assert hashes == columns.hashes(data)
     for place in range(len(table)):
@@ -68,7 +69,8 @@ def test_row_numbers_go_on_from_part_to_part():
         np.zeros((count, 1), np.int64),
     )
     columns = Columns(("x",), ("y",), ("a",))
-    parts = list(hash_parts(pack(table), 1))
+    parts, root = hash_parts(pack(table), 1)
+    assert root == row_root(b"".join(hashes for _, hashes in parts))
     assert b"".join(hashes for _, hashes in parts) == columns.hashes(pack(table).tobytes())
     assert len({bytes(salt) for salt in table.salts}) == count
 
