@@ -5,6 +5,7 @@
 |`/`|`/v1/models`, both newest reports, `/v1/alarms`, `/v1/halts`|
 |`/models/...`|`model_pages`|
 |`/alarms`, `/alarms/<n>`|`alarm_pages`|
+|`/register`, `/register/<digest>`|`register_pages`|
 |`/ledger`, `/ledger/entries/<n>`|`/v1/ledger`, `/v1/ledger/entries`, `/v1/ledger/entries/<n>`|
 |`/predictions/<id>`|`/v1/predictions/<id>`|
 |`/docs`|`/openapi.json`|
@@ -19,7 +20,15 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.exceptions import HTTPException
 
-from dashboards import alarm_pages, alarms, correctness, honesty, model_pages, openapi
+from dashboards import (
+    alarm_pages,
+    alarms,
+    correctness,
+    honesty,
+    model_pages,
+    openapi,
+    register_pages,
+)
 from dashboards.reading import Problem, ReadError, part, segment
 from dashboards.render import ASSETS, guard, page, render_error, static_file
 
@@ -51,6 +60,7 @@ def blueprint(read: Read, act: Act | None = None) -> Blueprint:
         pages.add_url_rule(rule, endpoint, partial(view, read))
     model_pages.add_pages(pages, read, act)
     alarm_pages.add_pages(pages, read, act)
+    register_pages.add_pages(pages, read)
     pages.add_url_rule("/find", "find", partial(_find))
     pages.add_url_rule(f"{ASSETS}/<name>", "static", partial(_static))
     pages.register_error_handler(ReadError, _refused)

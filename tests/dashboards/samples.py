@@ -109,6 +109,88 @@ def body(leaf: int) -> dict[str, Any]:
     }
 
 
+def gone_json() -> dict[str, Any]:
+    return {
+        "actor_id": "risk:okafor",
+        "event_time": at(150),
+        "reason": "leaks the target",
+        "leaf_index": 150,
+    }
+
+
+def register() -> dict[str, Any]:
+    """Two models: one overdue, made by a vendor; one withdrawn."""
+    line = {
+        "name": "value-at-risk",
+        "version": "1.2.0",
+        "model_digest": digest("value-at-risk"),
+        "status": "approved",
+        "aliases": ["champion"],
+        "versions": 2,
+        "owner": "market risk",
+        "purpose": "one-day loss of a trading book",
+        "kind": "value_at_risk",
+        "licence": "apache-2.0",
+        "vendor": "a vendor",
+        "published_by": "dana",
+        "published_leaf": 7,
+        "materiality": "high",
+        "validator": "anna",
+        "validated_leaf": 8,
+        "validated_at": at(8),
+        "conclusion": "conditions",
+        "approved_by": "anna",
+        "next_review": "2026-06-30",
+        "withdrawn": None,
+        "overdue": ["review was due on 2026-06-30"],
+    }
+    other = {
+        **line,
+        "name": "trade-signal",
+        "model_digest": digest("trade-signal"),
+        "status": "withdrawn",
+        "aliases": [],
+        "vendor": None,
+        "materiality": None,
+        "validator": None,
+        "validated_leaf": None,
+        "next_review": None,
+        "withdrawn": gone_json(),
+        "overdue": [],
+    }
+    return {"as_of": at(172), "overdue": 1, "models": [line, other]}
+
+
+def reliance(name: str, *, gone: bool = False) -> dict[str, Any]:
+    leaves = [40, 41, 43]
+    return {
+        "name": name,
+        "model_digest": digest(name),
+        "status": "withdrawn" if gone else "approved",
+        "withdrawn": gone_json() if gone else None,
+        "predictions": 120,
+        "first_leaf": 40,
+        "last_leaf": 170,
+        "after_withdrawal": 0 if gone else None,
+        "callers": [
+            {"actor_id": "desk-1", "predictions": 119},
+            {"actor_id": "b", "predictions": 1},
+        ],
+        "callers_of_newest": 120,
+        "page": [
+            {
+                "prediction_id": str(leaf),
+                "leaf_index": leaf,
+                "event_time": at(leaf),
+                "actor_id": "desk-1",
+                "row_count": 1,
+            }
+            for leaf in leaves
+        ],
+        "next": 45,
+    }
+
+
 def house() -> dict[str, Any]:
     """Every answer by path; a copy, to be changed at will."""
     found: dict[str, Any] = pickle.loads(_house())
@@ -139,6 +221,9 @@ def _house() -> bytes:
                 }
             ]
         },
+        "/v1/hub/register": register(),
+        f"/v1/hub/models/{digest('value-at-risk')}/reliance": reliance("value-at-risk"),
+        f"/v1/hub/models/{digest('trade-signal')}/reliance": reliance("trade-signal", gone=True),
         "/v1/me": {"actor_id": "risk:okafor", "scopes": ["risk"]},
         "/v1/alarms": {
             "alarms": [alarm(172), alarm(160, "closed"), job_alarm()],

@@ -1,5 +1,6 @@
 """What every page keeps to: headers, no inline code, its own files only, well-formed, labelled."""
 
+import hashlib
 import re
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ import pytest
 import dashboards
 from dashboards.render import POLICY, STATIC
 
+TRADE_SIGNAL = "sha256:" + hashlib.sha256(b"trade-signal").hexdigest()  # as samples.py has it
 PAGES = [
     "/",
     "/models/value-at-risk",
@@ -26,6 +28,9 @@ PAGES = [
     "/alarms",
     "/alarms/172",
     "/alarms/158",
+    "/register",
+    "/register?overdue=1",
+    f"/register/{TRADE_SIGNAL}",
     "/ledger",
     "/ledger/entries/0",
     "/ledger/entries/40",

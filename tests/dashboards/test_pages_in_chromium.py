@@ -1,5 +1,6 @@
 """The pages in a real Chromium: policy, network, keyboard, widths, zones, copying, print."""
 
+import hashlib
 import itertools
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ pytestmark = pytest.mark.browser
 PAGES = [
     "/",
     "/models/value-at-risk",
+    "/register",
+    "/register/sha256:" + hashlib.sha256(b"trade-signal").hexdigest(),
     "/ledger",
     "/ledger/entries/40",
     "/predictions/40.1",
