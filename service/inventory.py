@@ -157,7 +157,7 @@ class Inventory:
             ]
             catalog = copy.deepcopy(self._catalog) if found else self._catalog
             for stored in sorted(found, key=lambda entry: entry.index):
-                catalog.apply(_event(stored))
+                catalog.apply(event_of(stored))
             switches = [
                 stored
                 for kind in SWITCHES
@@ -187,7 +187,8 @@ class Inventory:
         self._ledger.append(draft, self._producer)
 
 
-def _event(stored: StoredEntry) -> LifecycleEvent:
+def event_of(stored: StoredEntry) -> LifecycleEvent:
+    """A lifecycle entry as the catalog folds it."""
     body = parse_entry(stored.entry).body
     return LifecycleEvent(
         leaf=stored.index,

@@ -140,7 +140,7 @@ def recover(
         schema.check(engine)
         vault = Vault(keys.openings, engine)
         _store_blobs(settings, export)  # before the entries that name them
-        before = recovery.into(engine, settings.data_dir, vault, Conventions(_ref, _subject))
+        before = recovery.into(engine, settings.data_dir, vault, Conventions(ref_of, _subject))
         found = fsck(_open(settings, engine), engine, vault=vault)
         if found:
             told = f"recovered, and {len(found)} things differ; the first is {found[0]}"
@@ -190,7 +190,7 @@ def _store_blobs(settings: Settings, export: Path) -> None:
             blobs.put(source.read(path))
 
 
-def _ref(body: Mapping[str, Any]) -> str | None:
+def ref_of(body: Mapping[str, Any]) -> str | None:
     """What an entry is looked up by, as whoever appended it gave it."""
     data = body["data"]
     if body["type"] == "outcome":

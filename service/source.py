@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger.columnar import COLUMNS
 from ledger.record import parse_row, row_bytes, unsigned_body
 from models.errors import ModelError
+from models.hub.catalog import Catalog
 from monitoring.source import Closing, Limit, ModelFacts, Outcome, Prediction
 from service.batch_views import opened_rows
+from service.inventory import LIFECYCLE, event_of
 from service.views import NOT_INTEGERS, float_of
 
 if TYPE_CHECKING:
@@ -168,10 +170,19 @@ class LedgerSource:
             yield unsigned_body(stored.entry)["data"]
 
 
-def model_facts(assembly: Assembly) -> list[ModelFacts]:
-    """Every model that was ever put behind an alias, with what evaluation needs to know of it."""
+def model_facts(assembly: Assembly, as_of_leaf: int) -> list[ModelFacts]:
+    """Every model behind an alias as of a leaf, with what evaluation needs to know of it."""
+    events = [
+        event_of(stored)
+        for kind in LIFECYCLE
+        for stored in assembly.ledger.entries(type=kind)
+        if stored.index <= as_of_leaf
+    ]
+    catalog = Catalog()
+    for event in sorted(events, key=lambda found: found.leaf):
+        catalog.apply(event)
     facts = []
-    for model in assembly.inventory.catalog(fresh=True).models():
+    for model in catalog.models():
         for digest in sorted(set(model.aliases.values())):
             manifest = assembly.inventory.manifest(digest)
             facts.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,8 +11,6 @@ import click
 from service.cli.common import data_dir_option, open_house, told
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from service.assembly import Assembly
 
 actor_option = click.option("--actor", default="cli", show_default=True, help="Who asks for it.")
@@ -34,16 +33,66 @@ def honesty(actor: str, data_dir: Path | None) -> None:
     click.echo(json.dumps(_report(house, issue_honesty(house, actor_id=actor).index), indent=2))
 
 
-@report.command(epilog="Example: assay report correctness --data-dir house > correctness.json")
+@report.command(
+    epilog="""\b
+Examples:
+  assay report correctness --data-dir house > correctness.json
+  assay report correctness --leaf 4711 --recompute --data-dir house
+  assay report correctness --leaf 4711 --recompute --export house/export
+"""
+)
+@click.option("--leaf", type=click.IntRange(min=0), help="A recorded report instead of a new one.")
+@click.option("--recompute", is_flag=True, help="Evaluate its range of the log again; compare.")
+@click.option(
+    "--export",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Recompute from an export; no house and no database are needed.",
+)
 @actor_option
 @data_dir_option
 @told
-def correctness(actor: str, data_dir: Path | None) -> None:
-    """Computed correctly? Says nothing on who computed it."""
+def correctness(
+    *, leaf: int | None, recompute: bool, export: Path | None, actor: str, data_dir: Path | None
+) -> None:
+    """Computed correctly? Says nothing on who computed it.
+
+    Without --leaf a new report is issued and recorded. With --leaf and --recompute the report's
+    range of the log is evaluated again, from the first leaf: the bytes go to standard output, and
+    exit 1 means that they are not the ones recorded.
+    """
     from service.correctness import issue_correctness
 
-    house = open_house(data_dir)
-    click.echo(json.dumps(_report(house, issue_correctness(house, actor_id=actor).index), indent=2))
+    if leaf is None:
+        if recompute or export:
+            raise click.UsageError("--recompute and --export need --leaf: which report?")
+        house = open_house(data_dir)
+        click.echo(
+            json.dumps(_report(house, issue_correctness(house, actor_id=actor).index), indent=2)
+        )
+        return
+    if not recompute:
+        if export:
+            raise click.UsageError("--export needs --recompute")
+        click.echo(json.dumps(_report(open_house(data_dir), leaf), indent=2))
+        return
+    _recompute(leaf, export, data_dir)
+
+
+def _recompute(leaf: int, export: Path | None, data_dir: Path | None) -> None:
+    from service.correctness import recompute
+    from service.export_reading import as_house
+
+    done = recompute(as_house(export) if export else open_house(data_dir), leaf)
+    click.echo(done.report, nl=False)
+    click.echo(f"recorded   {done.recorded_digest}", err=True)
+    click.echo(f"recomputed {done.digest}", err=True)
+    if not done.same:
+        why = f"; {done.erased_since} rows were erased since" if done.erased_since else ""
+        raise click.ClickException(
+            f"the report at leaf {leaf} does not come out again{why}. Another release may compute "
+            "a figure differently: compare `libraries` in both"
+        )
+    click.echo(f"the report at leaf {leaf} comes out the same, byte for byte", err=True)
 
 
 def _report(house: Assembly, leaf: int) -> object:
