@@ -38,7 +38,9 @@ api = APIBlueprint(
 class BlobPath(BaseModel):
     """A blob's name."""
 
-    digits: str = Field(pattern=r"^[0-9a-f]{64}$", description="64 hex digits of the SHA-256")
+    digits: str = Field(
+        pattern=r"^(sha256:)?[0-9a-f]{64}$", description="64 hex digits of the SHA-256"
+    )
 
 
 class DigestPath(BaseModel):
@@ -55,7 +57,7 @@ class RelianceQuery(BaseModel):
     limit: int = Field(default=RELIANCE_PAGE, ge=1, le=500)
 
 
-@api.get("/hub.json", summary="The hub's index, with proofs", responses={200: HubAnswer})
+@api.get("/hub.json", summary="Index of the hub, with proofs", responses={200: HubAnswer})
 @needs()
 def index() -> Response:
     """Every entry about models and keys, its inclusion path, and the checkpoint they are under."""
@@ -70,11 +72,12 @@ def index() -> Response:
 @needs(Scope.AUDITOR, Scope.RISK, Scope.ADMIN)
 def blob(path: BlobPath) -> Response:
     """A manifest, artifact, card, statement, signature: whatever a published model names."""
-    here, digest = assembly(), f"sha256:{path.digits}"
+    here, digits = assembly(), path.digits.removeprefix("sha256:")
+    digest = f"sha256:{digits}"
     if digest not in hub_blobs(here):
         raise Missing(f"no model names the blob {digest}", "GET /v1/hub/hub.json lists the models")
     response = Response(here.blobs.get(digest), content_type="application/octet-stream")
-    response.headers["ETag"] = f'"{path.digits}"'
+    response.headers["ETag"] = f'"{digits}"'
     response.make_conditional(request, accept_ranges=True, complete_length=response.content_length)
     return response
 
@@ -97,7 +100,7 @@ def register() -> Response:
 @api.get(
     "/models/<digest>/reliance", summary="Who relied on a model", responses={200: RelianceAnswer}
 )
-@needs()
+@needs(Scope.AUDITOR, Scope.RISK, Scope.ADMIN)
 def relied_on(path: DigestPath, query: RelianceQuery) -> Response:
     """Its predictions: counted, by caller, page by page; and who withdrew it, when and why."""
     return jsonify(reliance(assembly(), path.digest, since=query.since, limit=query.limit))
