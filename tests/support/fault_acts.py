@@ -76,12 +76,12 @@ def open_anchored(directory, url=None):
     return Log(directory, engine, ledger, Vault(b"k" * 32, engine))
 
 
-def warmed(directory):
+def warmed(directory, tag):
     """The log in a process that has done everything once."""
     writing.WAL_EVERY = 5  # so that the few commits here move the write-ahead log, too
     log = open_anchored(directory)
     for n in range(WARM):
-        log.refuse(n, key=f"warm-{n}")
+        log.refuse(n, key=f"warm-{tag}-{n}")
     export(log.ledger, directory / "scratch", vault=log.vault)
     shutil.rmtree(directory / "scratch")
     return log
@@ -90,31 +90,37 @@ def warmed(directory):
 # --- acts ------------------------------------------------------------------------------------
 
 
-def append(directory):
-    """Five commits: alone, a batch with rows over the edge of a tile, a retry, and two more."""
-    log = warmed(directory)
+def append(directory, tag):
+    """Six commits: alone, a batch with rows over the edge of a tile, a retry, and three more."""
+    log = warmed(directory, tag)
+    first, *batch = keys_of(tag)[:10]
     yield
-    yield _told(log.refuse(1, key="alone"))
-    drafts = [log.prediction(["c", "d"], "sub_2"), *(refusal(n, key=f"many-{n}") for n in range(9))]
+    yield _told(log.refuse(0, key=first))
+    drafts = [log.prediction(["c", "d"], "sub_2"), *(refusal(0, key=key) for key in batch)]
     for done in log.ledger.append_many([(draft, PRODUCER) for draft in drafts]):
         yield _told(done)
     yield _told(log.refuse(0, key="known"))
-    for n in range(3):
-        yield _told(log.refuse(n, key=f"after-{n}"))
+    for key in keys_of(tag)[10:]:
+        yield _told(log.refuse(0, key=key))
 
 
-def export_again(directory):
+def keys_of(tag):
+    """The idempotency keys an `append` uses, in order."""
+    return [f"{tag}-{n}" for n in range(13)]
+
+
+def export_again(directory, tag):
     """An export over the one there: new tiles, a bundle that grew, one that is new."""
-    log = warmed(directory)
+    log = warmed(directory, tag)
     log.predict(["e", "f", "g"])
     log.ledger.append_many([(refusal(n), PRODUCER) for n in range(20)])
     yield
     yield export(log.ledger, directory / "export", vault=log.vault)
 
 
-def cosign(directory):
+def cosign(directory, tag):
     """The newest checkpoint to the witness, its cosignature kept; then once more after growth."""
-    log = warmed(directory)
+    log = warmed(directory, tag)
     witness = Witness.open(directory / "witness", lambda: 2)
     witness.logs()
     yield
@@ -187,11 +193,11 @@ def _serve(here):
         _say(here, exit=os.waitstatus_to_exitcode(status))
 
 
-def _act(here, act, directory):
+def _act(here, act, directory, tag):
     # Where only a parent may trace, let anybody.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_ANY_TRACER[0], _ANY_TRACER[1], 0, 0, 0)
-    acting = ACTS[act](Path(directory))
+    acting = ACTS[act](Path(directory), tag)
     next(acting)
     _say(here, ready=os.getpid())
     here.recvmsg(16)

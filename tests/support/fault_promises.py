@@ -8,11 +8,12 @@ from fault_acts import (
     PRODUCER,
     check_whole,
     cosigned,
+    keys_of,
     make_template,
     open_anchored,
     receipts_of,
 )
-from faults import Stand, copy_of
+from faults import CALLS, Stand, copy_of
 from ledger.cosignature import WitnessKey, read_cosignatures
 from ledger.export import export
 from ledger.layout import DirectorySource
@@ -34,30 +35,51 @@ RAISED = {
 
 
 class Bench:
-    """A stand, a log to copy, and a place to break it in."""
+    """A stand, a log to copy, and a place to break it in. `traced`: which system calls."""
+
+    traced = CALLS
+    others = None  # whom to trace in place of the process that acts
+    tag = "0"  # of what an attempt records
 
     def __init__(self, directory):
         self._stand = Stand()
         self._template, self._work = directory / "template", directory / "work"
+        self._make()
+
+    def _make(self):
         make_template(self._template)
+
+    def _fresh(self):
+        return copy_of(self._template, self._work)
 
     def stop(self):
         self._stand.stop()
 
     def calls(self, act):
         """How often an undisturbed act makes each system call."""
-        return self._stand.calls(act, copy_of(self._template, self._work))
+        return self._stand.calls(act, self._fresh(), **self._how())
+
+    def attempt(self, act, point):
+        """Run an act on a new copy of the log, disturbed at a point."""
+        return self._stand.attempt(act, self._fresh(), point, **self._how())
+
+    def _how(self):
+        return {"tag": self.tag, "traced": self.traced, "others": self.others}
 
     def disturb(self, act, point):
-        """Run an act on a new copy of the log, disturbed at a point; hold it to its promises."""
-        outcome = self._stand.attempt(act, copy_of(self._template, self._work), point)
+        """The same, and hold the act to its promises."""
+        outcome = self.attempt(act, point)
         raised = outcome.error and outcome.error[0]
         assert outcome.injected, f"{act} never came to {point}"
         assert raised is None or raised in RAISED[act], (str(point), outcome.error)
         assert outcome.killed == (point.fault == "SIGKILL")
+        self.check(act, point, outcome)
+
+    def check(self, act, point, outcome):
+        """Open everything anew, and hold the act to what it had told."""
         log = open_anchored(self._work)
         try:
-            PROMISES[act](log, outcome)
+            PROMISES[act](log, outcome, self.tag)
         except BaseException as error:
             error.add_note(f"after {point} of {act}, which told {outcome.error}")
             raise
@@ -65,7 +87,7 @@ class Bench:
             log.engine.dispose()
 
 
-def kept_by_append(log, outcome):
+def kept_by_append(log, outcome, tag):
     """Every receipt holds; retries find what is there; the log goes on."""
     receipts = receipts_of(outcome.told)
     check_whole(log, receipts)
@@ -73,17 +95,15 @@ def kept_by_append(log, outcome):
         body = parse_entry(receipt.entry).body
         if body["idempotency_key"] is None:
             continue
-        n = int(body["data"]["detail"].split()[1])
-        again = log.refuse(n, key=body["idempotency_key"])
+        again = log.refuse(0, key=body["idempotency_key"])
         assert (again.index, again.repeated) == (receipt.leaf_index, True)
     size = log.ledger.size
-    keys = ["alone", *(f"many-{n}" for n in range(9)), *(f"after-{n}" for n in range(3))]
-    done = [log.refuse(1 if key == "alone" else int(key[-1]), key=key) for key in keys]
+    done = [log.refuse(0, key=key) for key in keys_of(tag)]
     assert log.ledger.size == size + sum(not one.repeated for one in done)
     check_whole(log, [one.receipt for one in done])
 
 
-def kept_by_export_again(log, outcome):
+def kept_by_export_again(log, outcome, tag):
     """The checkpoint shown has all its tiles; another export goes through and has no findings."""
     place = log.directory / "export"
     check_whole(log)
@@ -100,7 +120,7 @@ def kept_by_export_again(log, outcome):
         return (place / there).read_bytes()[: width * HASH_BYTES]
 
     assert root_from_tiles(shown.size, read) == shown.root
-    log.refuse(9, key="later")
+    log.refuse(9, key=f"later-{tag}")
     size = export(log.ledger, place, vault=log.vault)
     checked = verify_export(DirectorySource(place), log.ledger.vkey)
     assert (checked.findings, checked.tree_size) == ((), size)
@@ -108,7 +128,7 @@ def kept_by_export_again(log, outcome):
     assert not list(place.rglob("*.part"))
 
 
-def kept_by_cosign(log, outcome):
+def kept_by_cosign(log, outcome, tag):
     """What the witness told it holds; log and witness are one history, and it goes on with both."""
     check_whole(log)
     witness = Witness.open(log.directory / "witness", lambda: 3)

@@ -31,14 +31,21 @@ ROOT = SUPPORT.parents[1]
 # without one of the calls is none the worse.
 CALLS = "openat|p?write(64|v)?|f(data)?sync|ftruncate|rename(at2?)?|unlink(at)?|mkdir(at)?|flock"
 SOCKETS = "sendto|recvfrom"  # what a PostgreSQL client asks of the system
+SERVER_CALLS = "openat|p?write(64|v)?|fallocate|f(data)?sync"  # and its server, for one client
+# What strace injects at the n-th call; with a plus, at each from there on: a disk stays full.
 FAULTS = {
-    "SIGKILL": "signal=SIGKILL",
-    "EIO": "error=EIO",
-    "ENOSPC": "error=ENOSPC",
+    "SIGKILL": "signal=SIGKILL:when={}",
+    "EIO": "error=EIO:when={}",
+    "ENOSPC": "error=ENOSPC:when={}",
+    "EIO from then on": "error=EIO:when={}+",
+    "ENOSPC from then on": "error=ENOSPC:when={}+",
+    "ECONNRESET": "error=ECONNRESET:when={}",
 }
+ON_FILES = ("SIGKILL", "EIO", "ENOSPC", "EIO from then on", "ENOSPC from then on")
+ONCE = ("SIGKILL", "EIO", "ENOSPC")
 WAIT_S = 60
 MESSAGE_MAX = 1 << 20
-_CALL = re.compile(r"^\d+ +(\w+)\(")
+_CALL = re.compile(r"^(\d+) +(\w+)\(")
 
 
 @dataclass(frozen=True)
@@ -97,44 +104,51 @@ class Stand:
         self._process.wait()
         self._scratch.cleanup()
 
-    def calls(self, act, directory, traced=CALLS):
-        """How often each system call is made by an act that nothing disturbs."""
-        outcome = self.attempt(act, directory, traced=traced)
+    def calls(self, act, directory, **how):
+        """How often each system call is made by an act that nothing disturbs, at most by one."""
+        outcome = self.attempt(act, directory, **how)
         assert (outcome.error, outcome.killed) == (None, False), outcome
         names = (_CALL.match(line) for line in outcome.trace.splitlines())
-        wanted = re.compile(traced)
-        return Counter(m[1] for m in names if m is not None and wanted.fullmatch(m[1]))
+        wanted = re.compile(how.get("traced", CALLS))
+        made = Counter((m[2], m[1]) for m in names if m and wanted.fullmatch(m[2]))
+        most = Counter()
+        for (call, _), count in made.items():
+            most[call] = max(most[call], count)
+        return most
 
-    def attempt(self, act, directory, point=None, traced=CALLS, pid_of=None):
-        """Run an act on a directory; with a point, disturbed there.
+    def attempt(self, act, directory, point=None, *, tag="0", traced=CALLS, others=None):
+        """Run an act on a directory; with a point, disturbed there. `tag`: of what it records.
 
-        `pid_of(pid)`: which process to trace in place of the one that acts.
+        `others()`: the processes to trace in place of the one that acts, once it is ready.
         """
-        self._send({"act": act, "directory": str(directory)})
+        self._send({"act": act, "directory": str(directory), "tag": tag})
         first = self._take()
         assert "ready" in first, "the attempt could not be prepared"
-        pid = first["ready"]
+        pids = others() if others else [first["ready"]]
         trace = Path(self._scratch.name) / "trace"
         inject = [] if point is None else ["-e", f"inject={point.call}:{_fault(point)}"]
         tracer = subprocess.Popen(
             [
                 *("strace", "-f", "-o", str(trace), "-e", f"trace=/^({traced})$"),
                 *inject,
-                *("-p", str(pid if pid_of is None else pid_of(pid))),
+                *(f"--attach={pid}" for pid in pids),
             ],
             stderr=subprocess.PIPE,
             text=True,
         )
         try:
-            told = tracer.stderr.readline()
-            assert "attached" in told, told
+            for _ in pids:
+                told = tracer.stderr.readline()
+                if "ermitted" in told:
+                    pytest.skip(f"strace may not trace: {told}")
+                assert "attached" in told, told
             self._send("go")
             answers = [self._take()]
             while "exit" not in answers[-1]:
                 answers.append(self._take())
         finally:
-            if pid_of is not None:
-                tracer.send_signal(signal.SIGINT)  # it traces somebody who stays
+            if others and tracer.poll() is None:
+                tracer.send_signal(signal.SIGINT)  # it may trace somebody who stays
             tracer.communicate(timeout=WAIT_S)
         text = trace.read_text("utf-8", "replace")
         status = answers.pop()["exit"]
@@ -157,10 +171,10 @@ class Stand:
 
 
 def _fault(point):
-    return f"{FAULTS[point.fault]}:when={point.nth}"
+    return FAULTS[point.fault].format(point.nth)
 
 
-def points(calls, faults=tuple(FAULTS), every=1, offset=0):
+def points(calls, faults, every=1):
     """Each call of a traced run under each fault, or a sample: every n-th of them."""
     every_one = [
         Point(call, nth, fault)
@@ -168,7 +182,7 @@ def points(calls, faults=tuple(FAULTS), every=1, offset=0):
         for call in sorted(calls)
         for nth in range(1, calls[call] + 1)
     ]
-    return every_one[offset::every]
+    return every_one[::every]
 
 
 def copy_of(template, directory):

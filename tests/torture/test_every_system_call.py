@@ -10,7 +10,7 @@ import pytest
 
 from fault_acts import ACTS
 from fault_promises import Bench
-from faults import FAULTS, points
+from faults import ON_FILES, points
 
 EVERY = int(os.environ.get("ASSAY_TORTURE_EVERY", "1"))
 pytestmark = pytest.mark.timeout(3600)
@@ -23,7 +23,7 @@ def bench(tmp_path_factory):
     made.stop()
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ON_FILES)
 @pytest.mark.parametrize("act", ACTS)
 def test_no_call_of_the_system_that_fails_breaks_a_promise(bench, swept, act, fault):
     every = points(bench.calls(act), [fault], every=EVERY)
