@@ -47,8 +47,11 @@ class Band:
     n: int
     defaults: int
     expected: float  # sum of predicted probabilities
-    low: float  # Jeffreys interval of the observed rate
-    high: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Jeffreys interval of the observed rate."""
+        return jeffreys(self.defaults, self.n) if self.n else (0.0, 1.0)
 
 
 def probability(margin_q16: int) -> float:
@@ -131,6 +134,4 @@ def hosmer_lemeshow(promised: ArrayLike, labels: ArrayLike) -> Measured | str:
 
 
 def _band(name: str, p: NDArray[np.float64], y: NDArray[np.int64]) -> Band:
-    seen = int(y.sum())
-    low, high = jeffreys(seen, len(p)) if len(p) else (0.0, 1.0)
-    return Band(name, len(p), seen, exact_sum(p), low, high)
+    return Band(name, len(p), int(y.sum()), exact_sum(p))

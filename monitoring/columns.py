@@ -60,6 +60,7 @@ class Texts:
 
     table: list[str] = field(default_factory=list)
     codes: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    memo: dict[Any, NDArray[Any]] = field(default_factory=dict)  # shared by all cuts of a table
 
     @classmethod
     def of(cls, texts: Iterable[str | None]) -> Texts:
@@ -74,12 +75,13 @@ class Texts:
 
     def take(self, places: Any) -> Texts:  # noqa: ANN401 - whatever numpy indexes by
         """The same table, other rows."""
-        return Texts(self.table, self.codes[places])
+        return Texts(self.table, self.codes[places], self.memo)
 
     def each(self, of: Any, dtype: Any, absent: object) -> NDArray[Any]:  # noqa: ANN401
         """A value per row, computed once per different text."""
-        values = np.asarray([of(text) for text in self.table] + [absent], dtype)
-        return values[self.codes]
+        if of not in self.memo:
+            self.memo[of] = np.asarray([*map(of, self.table), absent], dtype)
+        return self.memo[of][self.codes]
 
     @classmethod
     def joined(cls, parts: Sequence[Texts]) -> Texts:
@@ -275,17 +277,25 @@ class Outcomes:
 
 def days(texts: Texts) -> NDArray[np.bytes_]:
     """The first ten characters of each, as times that are plain dates are compared."""
-    return texts.each(lambda text: text[:DATE_LENGTH].encode("ascii", "replace"), "S10", b"")
+    return texts.each(_day, "S10", b"")
 
 
 def plain(texts: Texts) -> Flags:
     """Which are as long as a plain date."""
-    return texts.each(lambda text: len(text) == DATE_LENGTH, bool, absent=False)
+    return texts.each(_is_plain, bool, absent=False)
 
 
 def moments(texts: Texts) -> Ints:
     """Microseconds of each; NO_TIME where it is none."""
     return texts.each(micros, np.int64, NO_TIME)
+
+
+def _day(text: str) -> bytes:
+    return text[:DATE_LENGTH].encode("ascii", "replace")
+
+
+def _is_plain(text: str) -> bool:
+    return len(text) == DATE_LENGTH
 
 
 def _place(prediction_id: str) -> tuple[int, int]:

@@ -163,7 +163,9 @@ def _watch(
     terms = read_terms(held.limit)
     if isinstance(terms, str) or not terms.sequential:
         return None
-    found = follower(kind, metric, held.limit, horizon_days=facts.horizon_days, judges=held.judges)
+    found = follower(
+        kind, metric, held.limit, horizon_days=facts.horizon_days, replaced_at=held.replaced_at
+    )
     return found if isinstance(found, str) else watch(found, held.limit.leaf_index, log)
 
 
@@ -285,14 +287,15 @@ def _used(part: LabelledRows) -> list[list[object]]:
         name: zip(values[places].tolist(), rows.outputs_given[name][places].tolist(), strict=True)
         for name, values in rows.outputs.items()
     }
-    decisions, leaves = rows.decision.take(places), part.outcomes.leaf[part.at_outcome].tolist()
+    decisions, values = rows.decision.take(places), part.values
+    leaves = part.outcome_leaf.tolist()
     return [
         [
             name,
             {n: value for n, held in outputs.items() for value, has in [next(held)] if has},
             decisions[at],
             leaves[at],
-            part.values[at],
+            values[at],
         ]
         for at, name in enumerate(rows.names(places.tolist()))
     ]

@@ -45,14 +45,6 @@ def read(pair: Labelled) -> CreditRow | None:
     return CreditRow(pair, calibration.probability(margin), int(pair.value))
 
 
-def _pd(row: CreditRow) -> float:
-    return row.pd
-
-
-def _default(row: CreditRow) -> int:
-    return row.default
-
-
 def _rows(labelled: LabelledRows) -> Rows[CreditRow]:
     """`read` for all at once."""
     rows = labelled.rows
@@ -119,7 +111,7 @@ METRICS = (
         unit="squared probability",
         interval="95%, normal",
         measure=_over(performance.excess_brier, both=False),
-        watch=watches.excess_brier(_pd, _default),
+        watch=watches.excess_brier(),
     ),
     Metric(
         name="calibration_ratio",
@@ -129,7 +121,7 @@ METRICS = (
         unit="ratio",
         interval="95%, Wilson",
         measure=_over(calibration.ratio, both=True),
-        watch=watches.calibration(_pd, _default),
+        watch=watches.calibration(),
     ),
     Metric(
         name="gini",
@@ -193,7 +185,7 @@ def _band_table(title: str, first: str, bands: Sequence[Band]) -> Table:
 def _band_row(band: Band) -> tuple[str, ...]:
     if not band.n:
         return (band.name, "0", "", "", "", "", "0")
-    shares = (band.expected / band.n, band.defaults / band.n, band.low, band.high)
+    shares = (band.expected / band.n, band.defaults / band.n, *band.interval)
     return (band.name, str(band.n), *(decimal_text(s, 4) for s in shares), str(band.defaults))
 
 

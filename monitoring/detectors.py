@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from monitoring.errors import DetectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 DETECTORS = ("threshold", "interval", "e-sr")  # what a limit may name
 SEQUENTIAL = "e-sr"
@@ -189,7 +189,7 @@ class State:
     @property
     def evidence(self) -> float:
         """Average over bets."""
-        return math.fsum(value / len(self.sums) for value in self.sums)
+        return _average(self.sums)
 
     def to_json(self) -> dict[str, Any]:
         """Exact: floats as hexadecimal text."""
@@ -273,30 +273,58 @@ class Seen:
 
 def advance(detector: Detector, state: State, value: float, seen: Seen) -> State:
     """Read one observation. Raises DetectorError on one read before, or out of its bounds."""
-    leaf, row = seen.leaf, seen.row
+    return advance_all(detector, state, [value], [seen])
+
+
+def advance_all(
+    detector: Detector, state: State, values: Iterable[float], seen: Iterable[Seen]
+) -> State:
+    """Read observations in order; the same bits as one by one. Raises like `advance`."""
     if state.parameters != detector.digest():
         raise DetectorError(detector.name, f"its state belongs to parameters {state.parameters}")
-    if (leaf, row) <= (state.last_leaf, state.last_row):
-        before = f"{state.last_leaf}.{state.last_row}"
-        raise DetectorError(detector.name, f"{leaf}.{row} does not come after {before}")
-    if not detector.lowest <= value <= detector.highest:
-        bounds = f"[{detector.lowest}, {detector.highest}]"
-        raise DetectorError(
-            detector.name, f"observation {value} at {leaf}.{row} is not in {bounds}"
-        )
-    excess = value - detector.tolerated_mean
-    factors = [1 + bet * excess for bet in detector.bets]
-    sums = tuple(
-        min(CEILING, (held + 1) * factor) for held, factor in zip(state.sums, factors, strict=True)
-    )
-    runs = tuple(
-        _extend(run, factor, value, seen) for run, factor in zip(state.runs, factors, strict=True)
-    )
-    after = State(state.parameters, sums, runs, state.count + 1, leaf, row, state.alarm)
-    if after.alarm is None and after.evidence >= detector.run_length:
-        since = max(runs, key=lambda run: run.product)
-        return replace(after, alarm=Alarm(leaf, row, after.count, since))
-    return after
+    walk = _Walk(detector, state)
+    for value, where in zip(values, seen, strict=True):
+        walk.step(float(value), where)
+    return walk.state()
+
+
+class _Walk:
+    """A state taken apart, so that a million steps make no million copies."""
+
+    def __init__(self, detector: Detector, state: State) -> None:
+        self.detector, self.parameters = detector, state.parameters
+        self.sums, self.runs = list(state.sums), list(state.runs)
+        self.count, self.alarm = state.count, state.alarm
+        self.last = (state.last_leaf, state.last_row)
+
+    def step(self, value: float, seen: Seen) -> None:
+        """One observation."""
+        detector, place = self.detector, (seen.leaf, seen.row)
+        if place <= self.last:
+            reason = f"{place[0]}.{place[1]} does not come after {self.last[0]}.{self.last[1]}"
+            raise DetectorError(detector.name, reason)
+        if not detector.lowest <= value <= detector.highest:
+            bounds = f"[{detector.lowest}, {detector.highest}]"
+            reason = f"observation {value} at {place[0]}.{place[1]} is not in {bounds}"
+            raise DetectorError(detector.name, reason)
+        excess = value - detector.tolerated_mean
+        for at, bet in enumerate(detector.bets):
+            factor = 1 + bet * excess
+            self.sums[at] = min(CEILING, (self.sums[at] + 1) * factor)
+            self.runs[at] = _extend(self.runs[at], factor, value, seen)
+        self.count, self.last = self.count + 1, place
+        if self.alarm is None and _average(self.sums) >= detector.run_length:
+            since = max(self.runs, key=lambda run: run.product)
+            self.alarm = Alarm(seen.leaf, seen.row, self.count, since)
+
+    def state(self) -> State:
+        """Put together again."""
+        sums, runs = tuple(self.sums), tuple(self.runs)
+        return State(self.parameters, sums, runs, self.count, *self.last, self.alarm)
+
+
+def _average(sums: Sequence[float]) -> float:
+    return math.fsum(value / len(sums) for value in sums)
 
 
 def _extend(run: Run, factor: float, value: float, seen: Seen) -> Run:

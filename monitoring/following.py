@@ -21,24 +21,25 @@ then can be read no more, and the recorded state is what remains of it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 
 from monitoring import detectors
-from monitoring.columns import NO_TIME, ROW_BITS, micros
+from monitoring.columns import NO_TIME, ROW_BITS, moments
 from monitoring.detectors import Detector, Seen, State
 from monitoring.errors import DetectorError
 from monitoring.metrics import R
-from monitoring.outcomes import is_legible, label_of, speaks_by
+from monitoring.outcomes import LabelledRows, legible, places, speaks_by, usable_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from monitoring.columns import Outcomes, Predictions
-    from monitoring.outcomes import Labelled
-    from monitoring.source import Outcome, Prediction
+    from monitoring.rows import Rows
 
 SCHEMA = "assay/detector-progress/v1"
 NOTHING = (-1, -1)
@@ -99,9 +100,10 @@ class Follower(Generic[R]):
     """One detector, and what it needs to read rows."""
 
     detector: Detector
-    read: Callable[[Labelled], R | None]
-    observe: Callable[[R], float]
-    judges: Callable[[int], bool]  # whether a forecast at a leaf falls under the limit
+    rows: Callable[[LabelledRows], Rows[R]]
+    observe: Callable[[Rows[R]], NDArray[np.float64]]
+    after: int  # forecasts of leaves between the two fall under the limit
+    before: int | None
     maturity_days: int | None  # None: a series, mature by sequence
 
     def start(self) -> Progress:
@@ -122,91 +124,114 @@ class Follower(Generic[R]):
         `rows` and `outcomes` in ledger order; everything up to `read_to` that was passed already
         may be left out. `closings` are leaves.
         """
-        leaf, row = progress.passed
-        passed = (leaf << ROW_BITS) | row if leaf >= 0 else -1
-        first = int(np.searchsorted(rows.keys, passed, side="right"))
-        walk = _Walk(self, progress, rows, first)
-        todo = sorted({leaf for leaf in readings if leaf > progress.read_to})
-        news = np.flatnonzero((outcomes.leaf > progress.read_to) | (outcomes.keys > passed))
-        ends = np.searchsorted(outcomes.leaf[news], np.asarray(todo, np.int64), side="right")
-        closed, at = sorted(closings), 0
-        for reading, end in zip(todo, ends.tolist(), strict=True):
-            walk.close(closed, reading)
-            for place in news[at:end].tolist():
-                walk.learn(outcomes.at(place))
-            at = end
-            walk.pass_mature(reading)
+        ahead = rows.take(
+            slice(int(np.searchsorted(rows.keys, _key(progress.passed), "right")), None)
+        )
+        walk = _Walk(self, progress, ahead, outcomes, sorted(closings))
+        for reading in sorted({leaf for leaf in readings if leaf > progress.read_to}):
+            walk.read(reading)
         return walk.progress
 
 
-@dataclass(slots=True)
 class _Walk(Generic[R]):
-    """The one part that changes while it goes."""
+    """The one part that changes on the way: `front` rows passed, `heard` outcomes known."""
 
-    follower: Follower[R]
-    progress: Progress
-    rows: Predictions
-    front: int
-    known: dict[str, Outcome] = field(default_factory=dict)
+    def __init__(
+        self,
+        follower: Follower[R],
+        progress: Progress,
+        rows: Predictions,
+        outcomes: Outcomes,
+        closed: Sequence[int],
+    ) -> None:
+        self.follower, self.progress = follower, progress
+        self.rows, self.outcomes, self.closed = rows, outcomes, closed
+        self.front = self.heard = 0
+        self.newest = np.full(len(rows), -1, np.int64)
+        self.place, self.ahead = places(rows.keys, outcomes.keys)
+        self.legible = legible(outcomes)
+        self.observed = moments(outcomes.observed_at)
+        self.due = np.empty(0, np.int64)
+        if follower.maturity_days is not None:
+            self.due = speaks_by(rows, follower.maturity_days)
 
-    def close(self, closed: Sequence[int], reading: int) -> None:
-        """Start anew when a person closed the alarm since the last reading."""
-        now = self.progress
-        since = bisect_right(closed, now.read_to)
-        fresh = since < len(closed) and closed[since] <= reading
-        if fresh and now.state.alarm is not None:
-            self.progress = replace(now, state=detectors.close(now.state))
-
-    def learn(self, outcome: Outcome) -> None:
-        """Know an outcome from now on."""
-        self.known[outcome.prediction_id] = outcome
-        if outcome.leaf_index <= self.progress.read_to or not is_legible(outcome):
-            return
-        leaf, _, row = outcome.prediction_id.partition(".")
-        self.progress = replace(
-            self.progress,
-            newest_observed=max(self.progress.newest_observed, micros(outcome.observed_at)),
-            newest_labelled=max(self.progress.newest_labelled, (int(leaf), int(row or 0))),
-        )
-
-    def pass_mature(self, reading: int) -> None:
-        """Pass predictions from the front as long as they are mature."""
-        while self.front < len(self.rows):
-            if self.rows.leaf[self.front] > reading:
-                break
-            row = self.rows.at(self.front)
-            if not self._is_mature(row):
-                break
-            self._pass(row)
-            self.front += 1
+    def read(self, reading: int) -> None:
+        """Close, learn what was recorded up to the reading, pass what is mature by it."""
+        if self._was_closed(reading) and self.progress.state.alarm is not None:
+            self.progress = replace(self.progress, state=detectors.close(self.progress.state))
+        self._learn(reading)
+        end = self._end(reading)
+        if end > self.front:
+            self._pass(slice(self.front, end))
+            self.front = end
         self.progress = replace(self.progress, read_to=reading)
 
-    def _is_mature(self, row: Prediction) -> bool:
-        days = self.follower.maturity_days
-        if days is None:
-            return _place(row) <= self.progress.newest_labelled
-        return speaks_by(row, days) <= self.progress.newest_observed
+    def _was_closed(self, reading: int) -> bool:
+        since = bisect_right(self.closed, self.progress.read_to)
+        return since < len(self.closed) and self.closed[since] <= reading
 
-    def _pass(self, row: Prediction) -> None:
-        now = replace(self.progress, passed=_place(row))
-        if self.follower.judges(row.leaf_index):
-            outcome = self.known.get(row.prediction_id)
-            if outcome is None:
-                now = replace(now, unlabelled=now.unlabelled + 1)
-            else:
-                now = self._read(now, row, outcome)
-        self.progress = now
+    def _learn(self, reading: int) -> None:
+        known = int(np.searchsorted(self.outcomes.leaf, reading, side="right"))
+        news = np.arange(self.heard, known)
+        mine = news[self.ahead[news]]
+        np.maximum.at(self.newest, self.place[mine], mine)
+        fresh = news[(self.outcomes.leaf[news] > self.progress.read_to) & self.legible[news]]
+        if len(fresh):
+            newest = int(self.outcomes.keys[fresh].max())
+            observed = int(self.observed[fresh].max())
+            self.progress = replace(
+                self.progress,
+                newest_observed=max(self.progress.newest_observed, observed),
+                newest_labelled=max(self.progress.newest_labelled, _unkey(newest)),
+            )
+        self.heard = known
 
-    def _read(self, now: Progress, row: Prediction, outcome: Outcome) -> Progress:
-        label = label_of(row, outcome)
-        seen = self.follower.read(label) if label is not None else None
-        if seen is None:
-            return replace(now, unusable=now.unusable + 1)
-        where = Seen(row.leaf_index, row.row_index, outcome.leaf_index, outcome.observed_at)
-        value = self.follower.observe(seen)
-        state = detectors.advance(self.follower.detector, now.state, value, where)
-        return replace(now, state=state)
+    def _end(self, reading: int) -> int:
+        """One past the last row to pass: recorded by the reading, and all before it mature too."""
+        recorded = int(np.searchsorted(self.rows.leaf, reading, side="right"))
+        if self.follower.maturity_days is None:
+            labelled = _key(self.progress.newest_labelled)
+            return min(recorded, int(np.searchsorted(self.rows.keys, labelled, side="right")))
+        young = np.flatnonzero(self.due[self.front : recorded] > self.progress.newest_observed)
+        return self.front + int(young[0]) if len(young) else recorded
+
+    def _pass(self, cut: slice) -> None:
+        rows, newest = self.rows.take(cut), self.newest[cut]
+        judged = rows.leaf > self.follower.after
+        if self.follower.before is not None:
+            judged &= rows.leaf < self.follower.before
+        usable = judged & usable_pairs(rows, self.outcomes, newest)
+        at = np.flatnonzero(usable)
+        labelled = LabelledRows(rows, self.outcomes, at, newest[at])
+        found = self.follower.rows(labelled)
+        unlabelled = int((judged & (newest < 0)).sum())
+        now = self.progress
+        self.progress = replace(
+            now,
+            state=detectors.advance_all(
+                self.follower.detector, now.state, self.follower.observe(found), _seen(found)
+            ),
+            passed=_unkey(int(rows.keys[-1])),
+            unlabelled=now.unlabelled + unlabelled,
+            unusable=now.unusable + int(judged.sum()) - unlabelled - len(found),
+        )
 
 
-def _place(row: Prediction) -> tuple[int, int]:
-    return row.leaf_index, row.row_index
+def _seen(rows: Rows[R]) -> Iterator[Seen]:
+    """Where each observation comes from."""
+    labelled = rows.labelled
+    leaf, row = labelled.leaf, labelled.rows.row[labelled.at_row]
+    observed = labelled.outcomes.observed_at
+    texts, codes = observed.table, observed.codes[labelled.at_outcome]
+    columns = (leaf, row, labelled.outcome_leaf, codes)
+    for at_leaf, at_row, outcome, code in zip(*(c.tolist() for c in columns), strict=True):
+        yield Seen(at_leaf, at_row, outcome, texts[code])
+
+
+def _key(place: tuple[int, int]) -> int:
+    leaf, row = place
+    return (leaf << ROW_BITS) | row if leaf >= 0 else -1
+
+
+def _unkey(key: int) -> tuple[int, int]:
+    return key >> ROW_BITS, key & ((1 << ROW_BITS) - 1)

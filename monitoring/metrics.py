@@ -47,7 +47,7 @@ class Metric(Generic[R]):
     history_step: int = 250  # equal to the size: blocks; smaller: trailing windows
     rolling: int | None = None  # judged at every forecast over this many, whatever the limit says
     quick: Callable[[Rows[R]], float] | None = None  # the value alone, for such scans
-    watch: Watch[R] | None = None  # how e-sr reads it row by row; None: it cannot
+    watch: Watch | None = None  # how e-sr reads it row by row; None: it cannot
 
 
 @dataclass(frozen=True, slots=True)

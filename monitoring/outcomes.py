@@ -29,14 +29,11 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 
 from monitoring.columns import (
-    DATE_LENGTH,
     NO_TIME,
     Outcomes,
     Predictions,
     days,
-    instant,
     is_decimal,
-    micros,
     moments,
     plain,
 )
@@ -193,14 +190,15 @@ def _newest(given: Predictions, rows: Predictions, told: Outcomes) -> tuple[Ints
     """By row the place of its newest outcome, or -1; how many were revised, and are of no row."""
     keys = told.keys
     newest = np.full(len(rows), -1, np.int64)
-    place, known = _places(rows.keys, keys)
+    place, known = places(rows.keys, keys)
     np.maximum.at(newest, place[known], np.flatnonzero(known))
     different = np.unique(keys)
-    orphans = len(different) - int(_places(given.keys, different)[1].sum())
+    orphans = len(different) - int(places(given.keys, different)[1].sum())
     return newest, len(keys) - len(different), orphans
 
 
-def _places(sorted_keys: Ints, keys: Ints) -> tuple[Ints, Flags]:
+def places(sorted_keys: Ints, keys: Ints) -> tuple[Ints, Flags]:
+    """Where each key stands among the sorted ones, and whether it does."""
     if not len(sorted_keys):
         return np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
     place = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
@@ -252,7 +250,8 @@ class _Pairs:
         if not self.usable.any():
             return np.zeros(len(self.usable), bool)
         due = int(self.observed.max()) - horizon_days * DAY_US
-        return (self.spoke != NO_TIME) & (self.spoke <= due) & ~self.no_forecast
+        old: Flags = (self.spoke != NO_TIME) & (self.spoke <= due)
+        return old & ~self.no_forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,46 +293,27 @@ def _recorded(rows: Predictions) -> _When:
     return _When(moments(told), plain(told), days(told))
 
 
-# --- one row, for those who read one after the other -----------------------------------------
+# --- for those who read one after the other --------------------------------------------------
 
 
-def label_of(row: Prediction, outcome: Outcome) -> Labelled | None:
-    """A forecast with its outcome; None when it cannot be read or was no forecast."""
-    if not _is_time(speaks_from(row)) or not is_legible(outcome):
-        return None
-    if outcome.leaf_index <= row.leaf_index or _before(outcome.observed_at, speaks_from(row)):
-        return None
-    return Labelled(row, outcome, fraction(outcome.value))
+def usable_pairs(rows: Predictions, told: Outcomes, newest: Ints) -> Flags:
+    """Which rows have, by the place of their outcome or -1, one that is readable and follows."""
+    return _Pairs.of(rows, told, newest).usable
 
 
-def is_legible(outcome: Outcome) -> bool:
-    """Whether an outcome's time is a time and its value a decimal number."""
-    return _is_time(outcome.observed_at) and is_decimal(outcome.value)
+def legible(told: Outcomes) -> Flags:
+    """Which outcomes have a time that is a time and a value that is a decimal number."""
+    decimal = told.value.each(is_decimal, bool, absent=False)
+    found: Flags = decimal & (moments(told.observed_at) != NO_TIME)
+    return found
 
 
-def speaks_from(row: Prediction) -> str:
-    """The instant the forecast speaks from, as text."""
-    return row.as_of if row.as_of is not None else row.predicted_at
+def speaks_by(rows: Predictions, days_later: int) -> Ints:
+    """When each forecast is so old, in microseconds; from its record if its `as_of` is later.
 
-
-def speaks_by(row: Prediction, days_later: int) -> int:
-    """Microseconds at which a forecast is so old; counted from its record if `as_of` is later."""
-    recorded = _micros(row.predicted_at)
-    stated = recorded if row.as_of is None else _micros(row.as_of)
-    known = [moment for moment in (stated, recorded) if moment != NO_TIME]
-    return min(known) + days_later * DAY_US if known else int(NO_TIME)
-
-
-def _is_time(text: str) -> bool:
-    return _micros(text) != NO_TIME
-
-
-@lru_cache(maxsize=65_536)
-def _micros(text: str) -> int:
-    return micros(text)
-
-
-def _before(left: str, right: str) -> bool:
-    if DATE_LENGTH in (len(left), len(right)):
-        return left[:DATE_LENGTH] < right[:DATE_LENGTH]
-    return instant(left) < instant(right)
+    A forecast of no readable time is long past.
+    """
+    recorded, stated = moments(rows.predicted_at), moments(rows.as_of)
+    known = np.where(stated == NO_TIME, recorded, np.minimum(stated, recorded))
+    known = np.where((recorded == NO_TIME) & (stated != NO_TIME), stated, known)
+    return np.where(known == NO_TIME, NO_TIME, known + days_later * DAY_US)

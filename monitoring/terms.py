@@ -12,9 +12,11 @@ from monitoring.following import Follower
 from monitoring.windows import parse_window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import numpy as np
+    from numpy.typing import NDArray
 
     from monitoring.metrics import Kind, Metric, R
+    from monitoring.rows import Rows
     from monitoring.source import Limit
 
 
@@ -57,7 +59,7 @@ def follower(
     limit: Limit,
     *,
     horizon_days: int | None = None,
-    judges: Callable[[int], bool] = lambda _: True,
+    replaced_at: int | None = None,
 ) -> Follower[R] | str:
     """What follows a limit outcome by outcome, or why nothing can."""
     terms = read_terms(limit)
@@ -83,8 +85,11 @@ def follower(
             detector = detector.with_run_length(terms.choice.run_length)
     except (DetectorError, ZeroDivisionError) as error:
         return str(error)
-    observe: Callable[[Any], float] = lambda row: watch.observe(row, side, bound)  # noqa: E731
-    return Follower(detector, kind.read, observe, judges, maturity)
+
+    def observe(rows: Rows[R]) -> NDArray[np.float64]:
+        return watch.observe(rows, side, bound)
+
+    return Follower(detector, kind.rows, observe, limit.leaf_index, replaced_at, maturity)
 
 
 def problem_of(kind: Kind[Any], limit: Limit) -> tuple[str, str] | None:

@@ -60,10 +60,6 @@ def _columns(rows: Sequence[SignalRow]) -> dict[str, NDArray[Any]]:
     }
 
 
-def _hit(row: SignalRow) -> bool:
-    return row.hit
-
-
 def _over(
     compute: Callable[[Rows[SignalRow]], Measured | str],
 ) -> Callable[[Rows[SignalRow]], Measured | str]:
@@ -119,7 +115,7 @@ METRICS = (
         measure=_over(lambda rows: performance.share(int(rows.columns["hit"].sum()), len(rows))),
         history_size=QUARTER,
         history_step=QUARTER,
-        watch=watches.share("hit_rate", _hit, run_length=watches.DAYS_RUN_LENGTH),
+        watch=watches.share("hit_rate", "hit", run_length=watches.DAYS_RUN_LENGTH),
     ),
     Metric(
         name="pnl_after_cost_pct",

@@ -180,7 +180,7 @@ def _level_metrics(level: str, percent: str) -> tuple[Metric[VarRow], ...]:
             history_step=MONTH,
             watch=watches.share(
                 f"exceedance_rate_{level}",
-                lambda row: row.over[level],
+                f"over_{level}",
                 run_length=watches.DAYS_RUN_LENGTH,
             ),
         ),

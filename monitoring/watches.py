@@ -18,13 +18,18 @@ years; for credit .02 to .8 and 20,000 loans. A limit may state its own run leng
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from monitoring.detectors import PD_CALIBRATION, PD_CAP, Detector
-from monitoring.metrics import R
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from monitoring.rows import Rows
 
 DAYS_RUN_LENGTH = 2_500  # 2,750 missed a target by a day and a half in a first acceptance
 LOANS_RUN_LENGTH = 20_000
@@ -34,28 +39,28 @@ _RARE = 0.2  # a bound below it is a rare event's
 
 
 @dataclass(frozen=True, slots=True)
-class Watch(Generic[R]):
-    """A metric's detector for a side and a bound, and what it observes of a row."""
+class Watch:
+    """A metric's detector for a side and a bound, and what it observes of each row."""
 
     make: Callable[[str, float], Detector]
-    observe: Callable[[R, str, float], float]
+    observe: Callable[[Rows[Any], str, float], NDArray[np.float64]]
 
 
-def share(name: str, happened: Callable[[R], bool], *, run_length: float) -> Watch[R]:
-    """Watch how often something happens."""
+def share(name: str, column: str, *, run_length: float) -> Watch:
+    """Watch how often something happens: a column of flags."""
 
     def make(side: str, bound: float) -> Detector:
         mean = bound if side == "max" else 1 - bound
         bets = tuple(b / mean for b in RARE_BETS) if 0 < mean < _RARE else COMMON_BETS
         return Detector(f"{name} {side}", mean, bets, 0.0, 1.0, run_length)
 
-    def observe(row: R, side: str, bound: float) -> float:  # noqa: ARG001 - one shape for all
-        return float(happened(row) == (side == "max"))
+    def observe(rows: Rows[Any], side: str, bound: float) -> NDArray[np.float64]:  # noqa: ARG001
+        return np.asarray(rows.columns[column] == (side == "max"), np.float64)
 
     return Watch(make, observe)
 
 
-def calibration(pd: Callable[[R], float], default: Callable[[R], int]) -> Watch[R]:
+def calibration() -> Watch:
     """Watch defaults against `bound` times what was promised."""
 
     def make(side: str, bound: float) -> Detector:  # noqa: ARG001 - the bound is in the observation
@@ -63,14 +68,14 @@ def calibration(pd: Callable[[R], float], default: Callable[[R], int]) -> Watch[
         name = f"calibration_ratio {side}"
         return Detector(name, 0.0, PD_CALIBRATION.bets, lowest, highest, LOANS_RUN_LENGTH)
 
-    def observe(row: R, side: str, bound: float) -> float:
-        beyond = default(row) - min(bound * pd(row), PD_CAP)
-        return beyond if side == "max" else -beyond
+    def observe(rows: Rows[Any], side: str, bound: float) -> NDArray[np.float64]:
+        beyond = rows.columns["default"] - np.minimum(bound * rows.columns["pd"], PD_CAP)
+        return np.asarray(beyond if side == "max" else -beyond)
 
     return Watch(make, observe)
 
 
-def excess_brier(pd: Callable[[R], float], default: Callable[[R], int]) -> Watch[R]:
+def excess_brier() -> Watch:
     """Watch the squared error beyond what the probabilities expect of themselves."""
 
     def make(side: str, bound: float) -> Detector:
@@ -79,9 +84,10 @@ def excess_brier(pd: Callable[[R], float], default: Callable[[R], int]) -> Watch
         name = f"excess_brier {side}"
         return Detector(name, mean, PD_CALIBRATION.bets, lowest, highest, LOANS_RUN_LENGTH)
 
-    def observe(row: R, side: str, bound: float) -> float:  # noqa: ARG001 - one shape for all
-        p, y = pd(row), default(row)
-        excess = (p - y) ** 2 - p * (1 - p)
-        return excess if side == "max" else -excess
+    def observe(rows: Rows[Any], side: str, bound: float) -> NDArray[np.float64]:  # noqa: ARG001
+        p = rows.columns["pd"]
+        gap = p - rows.columns["default"]
+        excess = gap * gap - p * (1 - p)
+        return np.asarray(excess if side == "max" else -excess)
 
     return Watch(make, observe)
