@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from models.runtime.encoding import Column
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
-_NUMBERS: Final = (pa.types.is_integer, pa.types.is_floating)
 _RECORD_BATCH: Final = 3  # MessageHeader of Message.fbs
 _COMPRESSION: Final = 3  # the field of RecordBatch that names a codec
 NAMES_SHOWN: Final = 80
@@ -126,7 +125,7 @@ def _read_arrow(body: Body, rows_max: int) -> dict[str, Column]:
         if rows > rows_max:
             raise FieldRefused("rows", f"more than {rows_max} rows")
         batch.validate(full=True)
-        batches.append([_column(column) for column in batch.columns])
+        batches.append([column_of(column) for column in batch.columns])
     if not rows:
         raise FieldRefused("rows", "at least one row is needed")
     return {
@@ -142,17 +141,23 @@ def _next(messages: pa.ipc.MessageReader) -> Any:  # noqa: ANN401 - pyarrow ship
         return None
 
 
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds plain numbers."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
 def _check_schema(schema: pa.Schema) -> None:
     for name in schema.names:
         if schema.names.count(name) > 1:
             raise FieldRefused(f"columns.{name[:NAMES_SHOWN]}", "is given twice")
     for field in schema:
-        if not any(is_number(field.type) for is_number in _NUMBERS):
+        if not is_number(field.type):
             reason = f"expected whole or floating-point numbers, not {str(field.type)[:40]}"
             raise FieldRefused(f"columns.{field.name[:NAMES_SHOWN]}", reason)
 
 
-def _column(column: pa.Array) -> Column:
+def column_of(column: pa.Array) -> Column:
+    """A column of plain numbers; a null is a missing value."""
     missing = None
     if column.null_count:
         missing = column.is_null().to_numpy(zero_copy_only=False)

@@ -35,6 +35,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "hold": ("erasure:hold", "Place, lift and list legal holds."),
     "report": ("reports:report", "Issue and read the two reports."),
     "witness": ("witness:witness", "Watch other houses' logs and cosign them."),
+    "score": ("score:score", "Decide every row of a Parquet book, resumable."),
     "audit": ("audit:audit_command", "Check an export offline and replay it."),
     "verify-receipt": ("receipts:verify_receipt_command", "Check one receipt offline."),
 }
