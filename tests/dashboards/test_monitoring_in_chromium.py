@@ -230,6 +230,15 @@ def test_reliability_and_csv_link(open_page):
 # --- paper ---------------------------------------------------------------------------------------
 
 
+def test_on_paper_the_drawing_takes_the_place_of_the_canvas(open_page):
+    page = open_page(f"{VAR}/backtest")
+    assert page.locator("figure canvas").first.is_visible()
+    page.emulate_media(media="print")
+    assert not page.locator("figure canvas").first.is_visible()
+    assert page.locator("figure svg.plot").first.is_visible()
+    assert page.locator("figure table").first.bounding_box()["height"] > 20
+
+
 def test_board_pack_prints_to_a_pdf_with_drawings_and_sign_off(open_page):
     page = open_page(f"{VAR}/board-pack", color_scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
