@@ -161,6 +161,22 @@ class RelianceAnswer(BaseModel):
     next: int | None = Field(description="the leaf the next page starts from; null on the last")
 
 
+class HubSearchAnswer(BaseModel):
+    """Models found, in order, each with the reasons for its place."""
+
+    query: dict[str, Any] = Field(description="text; what was corrected, understood, excluded")
+    total: int
+    offset: int
+    limit: int
+    sort: str
+    facets: dict[str, list[dict[str, Any]]] = Field(description="value and count, by facet")
+    hits: list[dict[str, Any]] = Field(
+        description="rank, name, title, summary, model_digest, status, facets, reasons; use: "
+        "counts and one figure with its interval, from the newest correctness report"
+    )
+    does_not_say: str
+
+
 class DriftAnswer(BaseModel):
     """Recorded drift measurements, newest first."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli import hub_copies, hub_looks, hub_publish, hub_restore
+from service.cli import hub_copies, hub_looks, hub_publish, hub_restore, hub_search
 from service.cli.common import data_dir_option, open_house, told
 
 if TYPE_CHECKING:
@@ -258,6 +258,7 @@ def newest(house: Assembly, ref: str) -> str:
 
 
 for command in (
+    hub_search.search,
     hub_publish.publish,
     hub_publish.try_model,
     hub_publish.signer,

@@ -426,7 +426,7 @@ WARNING = """## What this does not say
 
 The thesaurus was written by somebody who had read these queries and cards, so other words will find
 less than these did. Two lists of queries of our own, written afterwards and without looking into
-the thesaurus, are a test (`tests/models/test_search_meaning.py`): there only the task of the first
+the thesaurus, are a test (`tests/models/test_search_quality.py`): there only the task of the first
 hits is judged. Cards of the speed run share sentences, and their names are of three words.
 """
 

@@ -91,8 +91,8 @@ class Entry:
         )
 
 
-def entry_of(name: str, card: Card) -> Entry:
-    """Analyse a card."""
+def entry_of(name: str, card: Card, digest: str | None = None) -> Entry:
+    """Analyse a card. `digest` names what it was made of, when that is more than the card."""
     lines = parts_of(name, card)
     profile = profile_of(name, card)
     words: dict[str, list[str]] = {field: [] for field in FIELDS}
@@ -105,7 +105,7 @@ def entry_of(name: str, card: Card) -> Entry:
         name=name,
         title=card.title or name,
         summary=_summary(card),
-        digest=card.digest,
+        digest=digest or card.digest,
         said=" ".join(tokens(front)),
         words={field: " ".join(kept) for field, kept in words.items()},
         profile=profile,

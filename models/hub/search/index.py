@@ -95,8 +95,9 @@ class SearchIndex:
                 self._text.drop(gone)
             for start in range(0, len(new), BATCH):
                 batch = new[start : start + BATCH]
-                self._text.put([entry_of(name, cards[name]()) for name in batch])
-            if gone or new or len(self._state.columns) != len(digests):
+                self._text.put([entry_of(name, cards[name](), digests[name]) for name in batch])
+            held = {entry.name: entry.digest for entry in self._state.columns.entries}
+            if held != digests:  # changed here, or by another process
                 self._state = self._arrange()
             return len(gone) + len(new)
 
