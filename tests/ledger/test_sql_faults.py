@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from ledger.dialect import is_sqlite, sqlite
 from ledger.errors import LedgerInconsistent, LedgerUnavailable
 from ledger.export import export
 from ledger.keys import Role
@@ -23,22 +24,69 @@ BROKEN = OSError(5, "Input/output error")
 
 
 class Fault:
-    """Fails at the n-th statement from now on, before or after it ran; n 0 only counts."""
+    """Fails at the n-th statement from now on, before or after it ran; n 0 only counts.
+
+    On SQLite it sits in the driver's cursor, since statements go past SQLAlchemy there.
+    """
+
+    now = None  # the one at work
 
     def __init__(self, engine, at, when):
         self._engine, self._at, self._when, self.seen = engine, at, when, 0
+        self._event = f"{when}_cursor_execute"
 
     def __enter__(self):
-        event.listen(self._engine, f"{self._when}_cursor_execute", self._hit)
+        if is_sqlite(self._engine):
+            Fault.now = self
+        else:
+            event.listen(self._engine, self._event, self._hit)
         return self
 
     def __exit__(self, *_):
-        event.remove(self._engine, f"{self._when}_cursor_execute", self._hit)
+        if is_sqlite(self._engine):
+            Fault.now = None
+        else:
+            event.remove(self._engine, self._event, self._hit)
+
+    def run(self, execute, *arguments):
+        """Run a statement of SQLite's, or fail before or after it."""
+        if self._when == "before":
+            self._hit()
+        done = execute(*arguments)
+        if self._when == "after":
+            self._hit()
+        return done
 
     def _hit(self, *_):
         self.seen += 1
         if self.seen == self._at:
             raise BROKEN
+
+
+class Cursor(sqlite.Cursor):
+    """Every statement is the fault's to run."""
+
+    def execute(self, *arguments):
+        run = super().execute
+        return Fault.now.run(run, *arguments) if Fault.now else run(*arguments)
+
+    def executemany(self, *arguments):
+        run = super().executemany
+        return Fault.now.run(run, *arguments) if Fault.now else run(*arguments)
+
+
+class Connection(sqlite.Connection):
+    def cursor(self, factory=Cursor):
+        return super().cursor(factory)
+
+
+def told_of_statements(log):
+    """The log on connections of such cursors."""
+    if is_sqlite(log.engine):
+        log.engine.dispose()
+        event.listen(log.engine, "do_connect", lambda *told: told[3].update(factory=Connection))
+        assert log.ledger.size == FIRST  # and connected again: a pool looks at the clock for that
+    return log
 
 
 @contextmanager
@@ -73,7 +121,7 @@ def batch(log):
 @pytest.fixture
 def log(tmp_path):
     """A log on SQLite, whose every statement is told of."""
-    made = create_log(tmp_path / "log")
+    made = told_of_statements(create_log(tmp_path / "log"))
     yield made
     made.engine.dispose()
 
@@ -81,6 +129,18 @@ def log(tmp_path):
 @pytest.fixture
 def filled(log):
     """A log that the batch takes over the edge of its first tile."""
+    return fill(log)
+
+
+@pytest.fixture
+def filled_on_each(tmp_path, database):
+    """The same on each database."""
+    made = fill(told_of_statements(create_log(tmp_path / "log", database)))
+    yield made
+    made.engine.dispose()
+
+
+def fill(log):
     log.refuse(0, key="known")
     log.ledger.append_many([(refusal(n), PRODUCER) for n in range(253 - log.ledger.size)])
     return log
@@ -96,8 +156,8 @@ def verified(log):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_failure_at_any_statement_records_nothing(filled, when):
-    log, drafts = filled, batch(filled)
+def test_a_failure_at_any_statement_records_nothing(filled_on_each, when):
+    log, drafts = filled_on_each, batch(filled_on_each)
     with Fault(log.engine, 0, when) as counted:
         size = log.ledger.size
         known = log.ledger.entry(FIRST).entry
