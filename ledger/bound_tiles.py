@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from ledger.errors import TileError
-from ledger.merkle import root_of
-from ledger.tiles import TILE_WIDTH, root_from_tiles, split_tile, tile_path, width_at
+from ledger.refusals import TileError
+from ledger.tile_paths import TILE_WIDTH, split_tile, tile_path, width_at
+from ledger.tiles import root_from_tiles
+from ledger.tree import root_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ledger.note import Checkpoint
+    from ledger.checkpoint import Checkpoint
 
 TILES_KEPT: Final = 256  # 5 MB; the way up from a leaf has at most 8
 

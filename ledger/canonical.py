@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from ledger.errors import CanonicalError
+from ledger.refusals import CanonicalError
 
 INT_MAX = 2**53 - 1  # RFC 8785, section 3.2.2.3 and appendix D: exact in an IEEE 754 double
 DEPTH_MAX = 32  # an entry nests 6 deep; the bound keeps hostile input off the recursion limit

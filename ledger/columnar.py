@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.errors import InclusionError, RecordError
 from ledger.grammar import FIELD_NAME, ROWS_MAX, Fields, check_fields, list_of, one_of, text
-from ledger.merkle import EMPTY_ROOT, HASH_BYTES
+from ledger.refusals import InclusionError, RecordError
+from ledger.tree import EMPTY_ROOT, HASH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

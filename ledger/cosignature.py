@@ -14,9 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ledger.errors import NoteError, SignatureRefused
-from ledger.keys import SIGNATURE_BYTES
-from ledger.note import (
+from ledger.checkpoint import (
     check_name,
     format_signature,
     format_vkey,
@@ -26,11 +24,14 @@ from ledger.note import (
     parse_vkey,
     split_note,
 )
+from ledger.public_keys import SIGNATURE_BYTES
+from ledger.refusals import NoteError, SignatureRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ledger.keys import PublicKey, SigningKey
+    from ledger.keys import SigningKey
+    from ledger.public_keys import PublicKey
 
 COSIGNATURE: Final = 0x04
 TIME_BYTES: Final = 8

@@ -17,27 +17,22 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ledger.errors import InclusionError, RecordError
 from ledger.grammar import decode_base64
-from ledger.keys import SIGNATURE_BYTES
-from ledger.merkle import HASH_BYTES, Frontier, leaf_hash, paths_for_batch, root_of, root_through
-from ledger.tiles import ENTRY_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from ledger.public_keys import SIGNATURE_BYTES
+from ledger.refusals import InclusionError, RecordError
+from ledger.tile_paths import ENTRY_MAX
+from ledger.tree import HASH_BYTES, leaf_hash, root_through
 
 ENTRY_TAG: Final = b"assay/entry/v1\0"
 BATCH_TAG: Final = b"assay/batch/v1\0"
 BATCH_MAX: Final = 1024  # bodies under one signature: at most ten hashes of path in each entry
-PLAIN_MAX: Final = ENTRY_MAX - 768  # a longer body leaves no room for a path: it is signed alone
-_HEAD: Final = b'{"body":'
-_MIDDLE: Final = b',"sig":"'
-_TAIL: Final = b'"}'
+HEAD: Final = b'{"body":'
+MIDDLE: Final = b',"sig":"'
+TAIL: Final = b'"}'
 _SIGNATURE_CHARS: Final = 88  # base64 of 64 bytes
-_BODY_END: Final = -(len(_MIDDLE) + _SIGNATURE_CHARS + len(_TAIL))
-ENVELOPE: Final = len(_HEAD) - _BODY_END  # bytes around a body that is signed alone
+BODY_END: Final = -(len(MIDDLE) + _SIGNATURE_CHARS + len(TAIL))
 _BATCHED: Final = re.compile(
     rb'\{"batch":\{"index":(0|[1-9][0-9]{0,3}),"path":"([A-Za-z0-9+/]{1,428}={0,2})",'
     rb'"size":([1-9][0-9]{0,3})\},"body":'
@@ -68,43 +63,6 @@ def batch_message(size: int, root: bytes) -> bytes:
     return BATCH_TAG + size.to_bytes(4, "big") + root
 
 
-def assemble(body: bytes, signature: bytes) -> bytes:
-    """The entry of a body and its own 64-byte signature."""
-    return _HEAD + body + _MIDDLE + base64.b64encode(signature) + _TAIL
-
-
-def sign_bodies(bodies: Sequence[bytes], sign: Callable[[bytes], bytes]) -> list[bytes]:
-    """The entries of one producer's bodies, in order, under as few signatures as there can be."""
-    entries = [b""] * len(bodies)
-    together = [place for place, body in enumerate(bodies) if len(body) <= PLAIN_MAX]
-    alone = [place for place, body in enumerate(bodies) if len(body) > PLAIN_MAX]
-    for start in range(0, len(together), BATCH_MAX):
-        batch = together[start : start + BATCH_MAX]
-        if len(batch) == 1:
-            alone += batch
-        else:
-            signed = _sign_batch([bodies[place] for place in batch], sign)
-            for place, entry in zip(batch, signed, strict=True):
-                entries[place] = entry
-    for place in alone:
-        entries[place] = assemble(bodies[place], sign(signed_message(bodies[place])))
-    return entries
-
-
-def _sign_batch(bodies: Sequence[bytes], sign: Callable[[bytes], bytes]) -> list[bytes]:
-    leaves = [leaf_hash(ENTRY_TAG + body) for body in bodies]
-    signature = base64.b64encode(sign(batch_message(len(leaves), root_of(leaves))))
-    end = b',"size":%d},"body":' % len(leaves)
-    tail = _MIDDLE + signature + _TAIL
-    return [
-        b'{"batch":{"index":%d,"path":"%b"%b%b%b'
-        % (index, base64.b64encode(b"".join(path)), end, body, tail)
-        for index, (path, body) in enumerate(
-            zip(paths_for_batch(Frontier(), leaves), bodies, strict=True)
-        )
-    ]
-
-
 def open_envelope(entry: bytes) -> Envelope:
     """Take an entry apart. Its signature is not checked, its body not read. Raises RecordError."""
     if len(entry) > ENTRY_MAX:
@@ -112,7 +70,7 @@ def open_envelope(entry: bytes) -> Envelope:
     start, batch = _start(entry)
     body = _body(entry, start)
     try:
-        signature_text = entry[_BODY_END + len(_MIDDLE) : -len(_TAIL)].decode("ascii")
+        signature_text = entry[BODY_END + len(MIDDLE) : -len(TAIL)].decode("ascii")
     except UnicodeDecodeError as error:
         raise RecordError("sig", "is not ASCII") from error
     signature = decode_base64(signature_text)
@@ -129,8 +87,8 @@ def body_of(entry: bytes) -> bytes:
 
 def _start(entry: bytes) -> tuple[int, tuple[int, bytes, int] | None]:
     """Where the body begins, and place, path and size of a batch."""
-    if entry.startswith(_HEAD):
-        return len(_HEAD), None
+    if entry.startswith(HEAD):
+        return len(HEAD), None
     found = _BATCHED.match(entry)
     if found is None:
         return len(entry), None
@@ -138,9 +96,9 @@ def _start(entry: bytes) -> tuple[int, tuple[int, bytes, int] | None]:
 
 
 def _body(entry: bytes, start: int) -> bytes:
-    body = entry[start:_BODY_END]
-    layout = entry[_BODY_END : _BODY_END + len(_MIDDLE)], entry[-len(_TAIL) :]
-    if not body or layout != (_MIDDLE, _TAIL):
+    body = entry[start:BODY_END]
+    layout = entry[BODY_END : BODY_END + len(MIDDLE)], entry[-len(TAIL) :]
+    if not body or layout != (MIDDLE, TAIL):
         raise RecordError(
             "entry", 'is not laid out {"body":...,"sig":"..."}, nor as one of a batch'
         )

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ledger.keys import Role
-    from ledger.note import KeyHistory
+    from ledger.checkpoint import KeyHistory
+    from ledger.public_keys import Role
 
 FINDINGS_KEPT: Final = 1000
 

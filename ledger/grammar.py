@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Final
 
 from ledger.canonical import INT_MAX
-from ledger.errors import RecordError
-from ledger.keys import KEY_BYTES, SIGNATURE_BYTES, Role
+from ledger.public_keys import KEY_BYTES, SIGNATURE_BYTES, Role
+from ledger.refusals import RecordError
 
 ENTRY_SCHEMA: Final = "assay/entry/v1"
 ROWS_MAX: Final = 100_000  # a row id is written `17.99999`

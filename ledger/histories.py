@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.checkpoint import open_checkpoint
 from ledger.errors import SplitView
 from ledger.merkle import verify_consistency
-from ledger.note import open_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ledger.note import Trusted
+    from ledger.checkpoint import Trusted
 
 
 def verify_one_history(one: str, other: str, vkey: Trusted, path: Sequence[bytes] = ()) -> None:

@@ -19,10 +19,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.canonical import canonical_bytes
-from ledger.errors import KeyRefused
 from ledger.findings import KnownKey
 from ledger.grammar import SIGNER_ROLES
-from ledger.keys import POSSESSION_TAG, PublicKey, Role
+from ledger.public_keys import POSSESSION_TAG, PublicKey, Role
+from ledger.refusals import KeyRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

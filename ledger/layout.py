@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ledger.canonical import canonical_bytes, parse_canonical
-from ledger.errors import CanonicalError, RecordError
 from ledger.grammar import DIGEST, LEAF, check_fields, one_of, text
+from ledger.refusals import CanonicalError, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

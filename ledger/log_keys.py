@@ -19,17 +19,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.canonical import parse_canonical
-from ledger.errors import KeyRefused, RecordError
+from ledger.checkpoint import KeyHistory, LogKey, VerifierKey
+from ledger.entry import parse_entry
 from ledger.grammar import LEAF
 from ledger.keybook import ENDING, ROTATED, KeyBook
-from ledger.keys import PublicKey, Role
-from ledger.note import KeyHistory, LogKey, VerifierKey
-from ledger.record import parse_entry
+from ledger.public_keys import PublicKey, Role
+from ledger.refusals import KeyRefused, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ledger.note import Trusted
+    from ledger.checkpoint import Trusted
 
 LOG_KEYS_MAX: Final = 8 << 20  # bytes of the file; a change of keys has about 4,000
 

@@ -15,17 +15,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.canonical import parse_canonical
-from ledger.errors import ReceiptError, RecordError
+from ledger.checkpoint import NOTE_MAX, KeyHistory, open_checkpoint
+from ledger.entry import parse_entry
+from ledger.errors import ReceiptError
 from ledger.grammar import HEX64, LEAF, check_fields, list_of, one_of, text
 from ledger.log_keys import follow, parse_lines
-from ledger.merkle import leaf_hash, verify_inclusion
-from ledger.note import NOTE_MAX, KeyHistory, open_checkpoint
-from ledger.record import parse_entry
-from ledger.tiles import ENTRY_MAX
+from ledger.merkle import verify_inclusion
+from ledger.refusals import RecordError
+from ledger.tile_paths import ENTRY_MAX
+from ledger.tree import leaf_hash
 
 if TYPE_CHECKING:
+    from ledger.checkpoint import Trusted
     from ledger.grammar import Fields
-    from ledger.note import Trusted
     from ledger.tlog_policy import TlogPolicy
 
 FORMAT: Final = "assay/receipt/v1"

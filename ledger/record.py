@@ -17,47 +17,40 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.canonical import INT_MAX, canonical_bytes, parse_canonical
-from ledger.columnar import COLUMNS, SealedPart, check_columns, check_parts
+from ledger.canonical import INT_MAX, canonical_bytes
+from ledger.columnar import COLUMNS, SealedPart, check_parts
 from ledger.commitment import (
     OpenedField,
     Opening,
     SealedOpening,
     check_opening,
-    check_row,
     commit_field,
     make_opening,
     parse_row,
     row_bytes,
     row_object,
 )
-from ledger.envelope import (
-    ENVELOPE,
-    Envelope,
-    assemble,
-    body_of,
-    open_envelope,
-    sign_bodies,
-    signed_message,
-)
-from ledger.errors import CanonicalError, RecordError
+from ledger.envelope import body_of, signed_message
+from ledger.errors import RecordError
 from ledger.grammar import (
-    BODY,
-    DATA,
     ENTRY_SCHEMA,
     HEX64,
     MANY_ROWS,
-    ONE_ROW,
     SIGNER_ROLES,
-    check_fields,
 )
 from ledger.merkle import leaf_hash, root_of
+from ledger.signing import ENVELOPE, assemble, sign_bodies
 from ledger.tiles import ENTRY_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ledger.grammar import Fields
+
+from ledger.entry import (
+    Entry,
+    check_body,
+    parse_entry,
+)
 
 __all__ = [
     "ENTRY_MAX",
@@ -116,31 +109,13 @@ class Draft:
     parts: tuple[SealedPart, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry read back: its body, and its envelope with the exact bytes that were signed."""
-
-    body: dict[str, Any]
-    envelope: Envelope
-
-    @property
-    def type(self) -> str:
-        """The entry's type."""
-        return str(self.body["type"])
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What the type says beside the common fields."""
-        return dict(self.body["data"])
-
-
 # --- written ---------------------------------------------------------------------------------
 
 
 def check_draft(draft: Draft) -> None:
     """Hold a draft against the grammar, before it is queued. Raises RecordError."""
     body = body_of_draft(draft, origin="origin", producer="0" * 32, seq=0)
-    _check_body(body)
+    check_body(body)
     row_count = body["data"]["row_count"] if draft.type == "prediction" else 1
     if COLUMNS in draft.data:
         check_parts(draft.data, draft.parts)
@@ -203,48 +178,6 @@ def body_of_draft(draft: Draft, *, origin: str, producer: str, seq: int) -> dict
     }
 
 
-# --- read ------------------------------------------------------------------------------------
-
-
-def parse_entry(entry: bytes) -> Entry:
-    """Read an entry in full: layout, canonical form, grammar. The signature is not checked.
-
-    Raises RecordError, naming the field.
-    """
-    envelope = open_envelope(entry)
-    try:
-        body = parse_canonical(envelope.body)
-    except CanonicalError as error:
-        raise RecordError("body", str(error)) from error
-    if not isinstance(body, dict):
-        raise RecordError("body", "expected an object")
-    _check_body(body)
-    return Entry(body, envelope)
-
-
 def unsigned_body(entry: bytes) -> dict[str, Any]:
     """The body of an entry, read without checking anything: for callers that judge no evidence."""
     return dict(json.loads(body_of(entry)))
-
-
-def _check_body(body: Mapping[str, Any]) -> None:
-    check_fields(body, BODY, "body")
-    kind, data = body["type"], body["data"]
-    if kind == "prediction":
-        one = _PREDICTION_OF_ONE if data.get("row_count") == 1 else _PREDICTION_OF_MANY
-        fields = _PREDICTION_BY_COLUMNS if COLUMNS in data else one
-    elif kind in DATA:
-        fields = DATA[kind]
-    else:
-        raise RecordError("type", f"{kind!r} is not an entry type of this release")
-    check_fields(data, fields, "data")
-
-
-def _only_row(value: object) -> str | None:
-    check_row(value, f"data.{ONE_ROW}")
-    return None if isinstance(value, dict) and value["row_index"] == 0 else "expected row 0"
-
-
-_PREDICTION_OF_ONE: Fields = {**DATA["prediction"], ONE_ROW: _only_row}
-_PREDICTION_OF_MANY: Fields = {**DATA["prediction"], MANY_ROWS: HEX64}
-_PREDICTION_BY_COLUMNS: Fields = {**_PREDICTION_OF_MANY, COLUMNS: check_columns}

@@ -18,16 +18,17 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ledger.checkpoint import KeyHistory, VerifierKey
 from ledger.cosignature import WitnessKey, verify_cosignatures
-from ledger.errors import KeyRefused, QuorumMissed, TlogPolicyError
-from ledger.note import KeyHistory, VerifierKey
+from ledger.errors import QuorumMissed, TlogPolicyError
+from ledger.refusals import KeyRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ledger.checkpoint import Trusted
     from ledger.cosignature import Cosignature
-    from ledger.note import Trusted
 
 NONE: Final = "none"
 POLICY_MAX: Final = 1 << 20  # bytes; a line has about 150

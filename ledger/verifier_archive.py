@@ -33,13 +33,16 @@ except ModuleNotFoundError as error:
     raise SystemExit(2)
 raise SystemExit(main())
 '''
+PACKAGE_TOUR: Final = (
+    b'"""What reads and checks a log. The package it was taken from writes one, too."""\n'
+)
 EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say
 
 
 def modules(*names: str) -> list[Path]:
     """The files of this package that modules need at run time, by following imports; sorted."""
     found: dict[str, Path] = {}
-    waiting = ["__init__", *names]
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
         path = PACKAGE / f"{name}.py"
@@ -78,6 +81,7 @@ def build(out: Path) -> str:
         file.write(SHEBANG)
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(_member("__main__.py"), MAIN)
+            archive.writestr(_member("ledger/__init__.py"), PACKAGE_TOUR)
             for path in modules(ENTRY):
                 archive.writestr(_member(f"ledger/{path.name}"), path.read_bytes())
     out.chmod(0o755)

@@ -16,16 +16,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.errors import LedgerError
+from ledger.checkpoint import VerifierKey
 from ledger.layout import CHECKPOINT, DirectorySource
-from ledger.note import VerifierKey
 from ledger.receipt import Receipt, follow_receipts, verify_receipt
+from ledger.refusals import LedgerError
 from ledger.verify import verify_export
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ledger.note import KeyHistory
+    from ledger.checkpoint import KeyHistory
     from ledger.verify import LogFindings
 
 FAILED: Final = 1

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.checkpoint import KeyHistory
 from ledger.findings import CheckCount, Finding, KnownKey, LogFindings, Tally
 from ledger.layout import WITHHELD, DirectorySource, Source
-from ledger.note import KeyHistory
 from ledger.verify_entries import EntryChecks
 from ledger.verify_files import Files, check_blobs
 from ledger.verify_history import History, check_keys, read_checkpoint, read_keys
@@ -28,7 +28,7 @@ from ledger.verify_tree import check_tree
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ledger.note import Trusted
+    from ledger.checkpoint import Trusted
 
 __all__ = [
     "CheckCount",

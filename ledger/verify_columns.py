@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ledger.columnar import PART_ROWS, SALT_BYTES, Columns, row_root
 from ledger.layout import batch_hashes_path, batch_records_path
-from ledger.merkle import HASH_BYTES
+from ledger.tree import HASH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,16 +10,16 @@ from array import array
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.errors import KeyRefused, RecordError, SignatureRefused
+from ledger.entry import parse_entry
 from ledger.grammar import DATA
 from ledger.keybook import ADDED, ENDING, REVOKED, ROTATED, KeyBook
-from ledger.merkle import root_of
-from ledger.record import parse_entry
+from ledger.refusals import KeyRefused, RecordError, SignatureRefused
+from ledger.tree import root_of
 from ledger.verify_rows import Beside
 
 if TYPE_CHECKING:
+    from ledger.entry import Entry
     from ledger.findings import KnownKey, Tally
-    from ledger.record import Entry
     from ledger.verify_files import Files
 
 _TYPES: Final = ("", *DATA)  # a type's place here is its code; 0 stands for an unreadable entry

@@ -9,15 +9,15 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from ledger.errors import RecordError
 from ledger.layout import BLOBS, CHECKPOINT, INDEX, Index, is_blob
+from ledger.refusals import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ledger.checkpoint import Checkpoint
     from ledger.findings import Tally
     from ledger.layout import Source
-    from ledger.note import Checkpoint
 
 
 class Files:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.canonical import parse_canonical
-from ledger.errors import CanonicalError, KeyRefused, NoteError, RecordError, SignatureRefused
+from ledger.checkpoint import KeyHistory, open_checkpoint
 from ledger.layout import CHECKPOINT, HISTORY, LOG_KEYS
 from ledger.log_keys import follow, history_of, parse_lines
-from ledger.note import KeyHistory, open_checkpoint
+from ledger.refusals import CanonicalError, KeyRefused, NoteError, RecordError, SignatureRefused
 
 if TYPE_CHECKING:
+    from ledger.checkpoint import Checkpoint
     from ledger.findings import Tally
     from ledger.keybook import KeyBook
-    from ledger.note import Checkpoint
     from ledger.verify_files import Files
 
 

@@ -11,7 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ledger.errors import LedgerError, RecordError, TileError
+from ledger.checkpoint import parse_checkpoint
+from ledger.entry import parse_entry
 from ledger.grammar import DIGEST
 from ledger.keybook import KeyBook
 from ledger.layout import (
@@ -28,10 +29,9 @@ from ledger.layout import (
     openings_path,
     rows_path,
 )
-from ledger.merkle import HASH_BYTES, leaf_hash
-from ledger.note import parse_checkpoint
-from ledger.record import parse_entry
-from ledger.tiles import TILE_WIDTH, split_bundle, tile_path, tiles_for, width_at
+from ledger.refusals import LedgerError, RecordError, TileError
+from ledger.tile_paths import TILE_WIDTH, split_bundle, tile_path, tiles_for, width_at
+from ledger.tree import HASH_BYTES, leaf_hash
 from ledger.verify_entries import _CODE, EntryChecks
 from ledger.verify_files import Files
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ledger.bound_tiles import BoundTiles
+    from ledger.checkpoint import Checkpoint
+    from ledger.entry import Entry
     from ledger.findings import KnownKey, Tally
     from ledger.layout import Source
-    from ledger.note import Checkpoint
-    from ledger.record import Entry
 
 BUNDLES_KEPT: Final = 64  # of older entries; new outcomes refer to predictions of a few days
 _UNREAD: Final = (0, -1, 0)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ledger.canonical import canonical_bytes, parse_canonical
 from ledger.columnar import COLUMNS
-from ledger.errors import CanonicalError, OpeningMismatch, RecordError
 from ledger.layout import openings_path, rows_path
-from ledger.merkle import leaf_hash, root_of
-from ledger.record import Opening, check_opening, parse_row
-from ledger.tiles import TILE_WIDTH
+from ledger.opened import Opening, check_opening, parse_row
+from ledger.refusals import CanonicalError, OpeningMismatch, RecordError
+from ledger.tile_paths import TILE_WIDTH
+from ledger.tree import leaf_hash, root_of
 from ledger.verify_columns import BatchRows
 
 if TYPE_CHECKING:

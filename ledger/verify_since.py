@@ -16,11 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ledger.errors import TileError
 from ledger.findings import LogFindings, Tally
 from ledger.layout import CHECKPOINT, HISTORY, WITHHELD
-from ledger.merkle import HASH_BYTES, leaf_hash
-from ledger.tiles import TILE_WIDTH, tile_path, tiles_for, width_at
+from ledger.refusals import TileError
+from ledger.tile_paths import TILE_WIDTH, tile_path, tiles_for, width_at
+from ledger.tree import HASH_BYTES, leaf_hash
 from ledger.verify_files import check_blobs
 from ledger.verify_history import History, check_keys, read_keys
 from ledger.verify_later import Earlier, LaterEntries, LaterFiles
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ledger.bound_tiles import BoundTiles
+    from ledger.checkpoint import Checkpoint, KeyHistory
     from ledger.layout import Source
-    from ledger.note import Checkpoint, KeyHistory
 
 __all__ = ["Earlier", "Opened", "verify_since"]
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from ledger.errors import TileError
-from ledger.merkle import HASH_BYTES, Frontier, leaf_hash, root_of
-from ledger.tiles import TILE_WIDTH, split_bundle, split_tile, tile_path, tiles_for
+from ledger.refusals import TileError
+from ledger.tile_paths import TILE_WIDTH, split_bundle, split_tile, tile_path, tiles_for
+from ledger.tree import HASH_BYTES, Frontier, leaf_hash, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ledger.checkpoint import Checkpoint
     from ledger.findings import Tally
-    from ledger.note import Checkpoint
-    from ledger.tiles import TilePath
+    from ledger.tile_paths import TilePath
     from ledger.verify_entries import EntryChecks
     from ledger.verify_files import Files
     from ledger.verify_history import History

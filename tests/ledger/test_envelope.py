@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.canonical import canonical_bytes
-from ledger.envelope import BATCH_MAX, PLAIN_MAX, body_of, open_envelope, sign_bodies
+from ledger.envelope import BATCH_MAX, body_of, open_envelope
 from ledger.errors import LedgerError, RecordError
 from ledger.keys import SigningKey, verify_signature
+from ledger.signing import PLAIN_MAX, sign_bodies
 from ledger.tiles import ENTRY_MAX
 
 KEY = SigningKey(b"\2" * 32)
@@ -116,9 +117,9 @@ EVIL = {
     "base64 in its other spelling": batched(path=base64.b64encode(HASH).decode()[:-2] + "B="),
     "base64 without its end": batched(path=base64.b64encode(HASH).decode().rstrip("=")),
     "a field more": batched(index='1,"more":1'),
-    "keys the other way round": batched().replace(b'"index":1,', b"").replace(
-        b'"size":2', b'"size":2,"index":1'
-    ),
+    "keys the other way round": batched()
+    .replace(b'"index":1,', b"")
+    .replace(b'"size":2', b'"size":2,"index":1'),
     "a space": batched().replace(b'"index":1', b'"index": 1'),
     "a batch behind the body": b'{"body":{},"batch":{},"sig":""}',
     "no body": batched(body=b""),

@@ -13,7 +13,7 @@ import pytest
 
 from ledger.export import export
 from ledger.layout import DirectorySource
-from ledger.verifier_archive import ENTRY, PACKAGE, build, modules
+from ledger.verifier_archive import ENTRY, build, modules
 from ledger.verifier_main import main
 from ledger.verify import verify_export
 from logs import create_log
@@ -139,20 +139,23 @@ def test_the_archive_holds_the_verifier_and_nothing_else(desk):
         names = set(archive.namelist())
         for path in modules(ENTRY):
             assert archive.read(f"ledger/{path.name}") == path.read_bytes()
-    assert names == {"__main__.py", *(f"ledger/{path.name}" for path in modules(ENTRY))}
-    assert not {"log.py", "store.py", "tables.py", "seal.py", "vault.py"} & {
+        assert ast.get_docstring(ast.parse(archive.read("ledger/__init__.py")))
+    ours = {f"ledger/{path.name}" for path in modules(ENTRY)}
+    assert names == {"__main__.py", "ledger/__init__.py", *ours}
+    assert not {"record.py", "note.py", "log.py", "store.py", "tables.py", "seal.py", "vault.py"} & {
         path.name for path in modules(ENTRY)
     }
 
 
-def test_the_followed_imports_are_those_of_a_running_interpreter():
+def test_the_followed_imports_are_those_of_a_running_interpreter(desk):
     code = (
-        f"import sys, ledger.{ENTRY}; print(*[m for m in sys.modules if m.startswith('ledger.')])"
+        f"import sys; sys.path.insert(0, 'assay-verify.pyz'); import ledger.{ENTRY}; "
+        "print(*[m for m in sys.modules if m.startswith('ledger.')])"
     )
     out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, cwd=desk
     ).stdout.split()
-    assert {path.stem for path in modules(ENTRY)} - {"__init__"} == {m.split(".")[1] for m in out}
+    assert {path.stem for path in modules(ENTRY)} == {m.split(".")[1] for m in out}
 
 
 def test_the_same_sources_give_the_same_bytes(desk, tmp_path):
