@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-PIECE_BYTES: Final = 1 << 18  # read at a time
+PIECE_BYTES: Final = 1 << 16  # read at a time: what a pull that is cut off may fetch again
 TIMEOUT_S: Final = 30.0  # of an HTTP place, between two pieces
 # Here an upload shows whole or not at all, and a move would be a copy and a deletion.
 WHOLE_UPLOADS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})

@@ -6,25 +6,20 @@ two routes serves `assay models pull` as well as this house does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.hub.index import HubIndex, blobs_of
 from service.api.access import assembly, needs
 from service.api.answers import HubAnswer, RegisterAnswer, RelianceAnswer
 from service.api.describe import binary
 from service.auth import Scope
 from service.describing import bill_of_materials
 from service.errors import Missing
-from service.mirroring import build_index, published
+from service.hub_blobs import hub_blobs
+from service.mirroring import build_index
 from service.register import register as register_lines
 from service.reliance import RELIANCE_PAGE, reliance
-
-if TYPE_CHECKING:
-    from service.assembly import Assembly
 
 api = APIBlueprint(
     "hub",
@@ -116,9 +111,3 @@ def bom(path: DigestPath) -> Response:
     """What a model is made of, by digest."""
     data = bill_of_materials(assembly(), path.digest)
     return Response(data, content_type="application/vnd.cyclonedx+json; version=1.6")
-
-
-def hub_blobs(here: Assembly) -> frozenset[str]:
-    """Every blob that a published model names; those that are not here any more left out."""
-    index = HubIndex("", "", "", build_index(here).entries)
-    return frozenset(blobs_of(index, published(index), here.blobs.get))

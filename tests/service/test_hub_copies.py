@@ -386,7 +386,7 @@ class Slow(BaseHTTPRequestHandler):
 def test_a_pull_that_was_killed_goes_on_where_it_was(origin, kept, tmp_path):
     """Kill -9 in the middle of a blob; the second run asks for the rest only."""
     house, digests = origin
-    handler = type("Handler", (Slow,), {"root": kept, "wait": 0.05, "ranges": []})
+    handler = type("Handler", (Slow,), {"root": kept, "wait": 0.02, "ranges": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
