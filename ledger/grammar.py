@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -146,179 +146,123 @@ ROW_ID: Final = matching(r"(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,4})", "a row su
 
 # --- tables ----------------------------------------------------------------------------------
 
-BODY: Final[Fields] = {
-    "actor_id": text(256),
-    "clock_source": NAME,
-    "data": lambda value: None if isinstance(value, dict) else "expected an object",
-    "event_time": time_utc,
-    "event_time_granularity_ms": integer(1),
-    "idempotency_key": or_null(TOKEN),
-    "origin": text(256),
-    "parents": list_of(LEAF),
-    "producer": KEY_ID,
-    "regime_tags": list_of(NAME),
-    "retain_until": or_null(time_utc),
-    "retention_class": NAME,
-    "schema": one_of(ENTRY_SCHEMA),
-    "seq": LEAF,
-    "type": NAME,
-}
-
-_HOLD: Fields = {"hold_id": TOKEN, "reason": REASON, "authority": text(256)}
-_DECISION: Fields = {"model_digest": DIGEST, "name": NAME, "reason": REASON}
-_OF_ALARM: Fields = {"alarm_leaf": LEAF, "comment": REASON}
-_LIMIT: Fields = {
-    "model_digest": DIGEST,
-    "metric": NAME,
-    "limit": NAME,
-    "side": NAME,
-    "tolerance": NAME,
-    "window": NAME,
-    "minimum_labels": integer(0),
-    "detector": NAME,
-    "replaces": or_null(LEAF),
-    "reason": or_null(REASON),
-    "second_person": or_null(text(256)),
-}
-
-_KEY: Fields = {
+# How the tables below call a check; `?` after it accepts null too, `*` a list, `|` divides words.
+_CHECKS: Final[Fields] = {
+    "object": lambda value: None if isinstance(value, dict) else "expected an object",
+    "time": time_utc,
+    "day": day,
+    "hex64": HEX64,
     "key_id": KEY_ID,
+    "digest": DIGEST,
+    "token": TOKEN,
+    "name": NAME,
+    "reason": REASON,
+    "moment": MOMENT,
+    "leaf": LEAF,
+    "row_id": ROW_ID,
+    "text256": text(256),
+    "text512": text(512),
+    "count": integer(1),
+    "rows": integer(1, ROWS_MAX),
+    "row": integer(0, ROWS_MAX - 1),
     "public_key": base64_of(KEY_BYTES),
+    "signature": base64_of(SIGNATURE_BYTES),
     "role": one_of(*Role),
-    "holder": text(256),
-    "possession": base64_of(SIGNATURE_BYTES),
+    "schema": one_of(ENTRY_SCHEMA),
 }
 
-DATA: Final[Mapping[str, Fields]] = {
-    "key.added": _KEY,
-    "key.rotated": {**_KEY, "replaces": KEY_ID},
-    "key.revoked": {"key_id": KEY_ID, "reason": REASON},
-    "model.published": {
-        "model_digest": DIGEST,
-        "name": NAME,
-        "version": NAME,
-        "provenance_digest": DIGEST,
-    },
-    # A validator's conclusion, the tier it put the model in, and the day it wants to look again.
-    "model.validated": {
-        **_DECISION,
-        "conclusion": one_of("satisfactory", "conditions", "unsatisfactory"),
-        "materiality": one_of("high", "medium", "low"),
-        "next_review": day,
-        "report_digest": or_null(DIGEST),
-    },
-    "model.approved": _DECISION,
-    "model.promoted": {**_DECISION, "alias": NAME},
-    "model.withdrawn": _DECISION,
-    "prediction": {
-        "model_digest": DIGEST,
-        "model_name": NAME,
-        "policy_digest": DIGEST,
-        "environment_digest": DIGEST,
-        "verification_mode": NAME,
-        "as_of": or_null(MOMENT),
-        "caller_reference": or_null(HEX64),
-        "row_count": integer(1, ROWS_MAX),
-    },
-    "refusal": {"cause": NAME, "model_digest": or_null(DIGEST), "detail": REASON},
-    "outcome": {
-        "prediction_leaf": LEAF,
-        "row_index": integer(0, ROWS_MAX - 1),
-        "value": HEX64,
-        "observed_at": MOMENT,
-        "kind": NAME,
-        "revises": or_null(LEAF),
-        "reason": or_null(REASON),
-    },
-    "limits": _LIMIT,
-    "policy": {**_LIMIT, "on_alarm": one_of("alert", "shadow", "blocked")},
-    # `about`: a model's digest, or a job; the leaves are those of the outcomes that were read.
-    "alarm": {
-        "about": NAME,
-        "cause": NAME,
-        "severity": one_of("amber", "red"),
-        "policy_leaf": or_null(LEAF),
-        "metric": or_null(NAME),
-        "detector": or_null(NAME),
-        "guarantee": or_null(REASON),
-        "detail": REASON,
-        "since": or_null(MOMENT),
-        "first_leaf": or_null(LEAF),
-        "last_leaf": or_null(LEAF),
-        "count": LEAF,
-        "evidence_digest": or_null(DIGEST),
-    },
-    "alarm.acknowledged": _OF_ALARM,
-    "alarm.commented": _OF_ALARM,
-    "alarm.closed": _OF_ALARM,
-    "alarm.delivered": {
-        "alarm_leaf": LEAF,
-        "channel": NAME,
-        "attempts": integer(1),
-        "result": one_of("delivered", "given_up"),
-    },
-    "model.halted": {**_DECISION, "state": one_of("shadow", "blocked"), "alarm_leaf": LEAF},
-    "model.resumed": {**_DECISION, "halted_leaf": LEAF, "second_person": text(256)},
-    "drift": {
-        "model_digest": DIGEST,
-        "first_leaf": LEAF,
-        "last_leaf": LEAF,
-        "reference_digest": DIGEST,
-        "configuration_digest": DIGEST,
-        "library": NAME,
-        "version": NAME,
-        "result_digest": DIGEST,
-    },
-    "report": {"report_kind": NAME, "checkpoint_size": LEAF, "report_digest": DIGEST},
-    "seal": {
-        "period": NAME,
-        "first_index": LEAF,
-        "count": LEAF,
-        "root": HEX64,
-        "checkpoint_size": LEAF,
-    },
-    # Openings destroyed: of predicted rows, and of outcomes (whose only row is 0).
-    "erasure": {"rows": list_of(ROW_ID), "reason": REASON, "authority": text(256)},
-    # An RFC 3161 authority's reply over the exact bytes of an earlier entry.
-    "timestamp": {"leaf": LEAF, "token_digest": DIGEST, "authority": text(512)},
-    "hold.placed": _HOLD,
-    "hold.lifted": _HOLD,
-}
+_BODY: Final = """
+actor_id:text256 clock_source:name data:object event_time:time event_time_granularity_ms:count
+idempotency_key:token? origin:text256 parents:leaf* producer:key_id regime_tags:name*
+retain_until:time? retention_class:name schema:schema seq:leaf type:name
+"""
+
+# Each type of entry: who signs it, then the fields of its data. `@` names fields in common.
+# `replaced`: the key that the entry replaces, whatever its role.
+_TYPES: Final = """
+@key      key_id:key_id public_key:public_key role:role holder:text256 possession:signature
+@decision model_digest:digest name:name reason:reason
+@limit    model_digest:digest metric:name limit:name side:name tolerance:name window:name
+          minimum_labels:leaf detector:name replaces:leaf? reason:reason? second_person:text256?
+
+key.added          operator       @key
+key.rotated        replaced       @key replaces:key_id
+key.revoked        operator       key_id:key_id reason:reason
+model.published    publisher      model_digest:digest name:name version:name
+                                  provenance_digest:digest
+# A validator's conclusion, the tier it put the model in, and the day it wants to look again.
+model.validated    approver       @decision conclusion:satisfactory|conditions|unsatisfactory
+                                  materiality:high|medium|low next_review:day report_digest:digest?
+model.approved     approver       @decision
+model.promoted     approver       @decision alias:name
+model.withdrawn    approver       @decision
+prediction         producer       model_digest:digest model_name:name policy_digest:digest
+                                  environment_digest:digest verification_mode:name as_of:moment?
+                                  caller_reference:hex64? row_count:rows
+refusal            producer       cause:name model_digest:digest? detail:reason
+outcome            outcome_source prediction_leaf:leaf row_index:row value:hex64
+                                  observed_at:moment kind:name revises:leaf? reason:reason?
+limits             approver       @limit
+policy             approver       @limit on_alarm:alert|shadow|blocked
+# `about`: a model's digest, or a job; the leaves are those of the outcomes that were read.
+alarm              reporter       about:name cause:name severity:amber|red policy_leaf:leaf?
+                                  metric:name? detector:name? guarantee:reason? detail:reason
+                                  since:moment? first_leaf:leaf? last_leaf:leaf? count:leaf
+                                  evidence_digest:digest?
+alarm.acknowledged approver       alarm_leaf:leaf comment:reason
+alarm.commented    approver       alarm_leaf:leaf comment:reason
+alarm.closed       approver       alarm_leaf:leaf comment:reason
+alarm.delivered    reporter       alarm_leaf:leaf channel:name attempts:count
+                                  result:delivered|given_up
+model.halted       reporter       @decision state:shadow|blocked alarm_leaf:leaf
+model.resumed      approver       @decision halted_leaf:leaf second_person:text256
+drift              reporter       model_digest:digest first_leaf:leaf last_leaf:leaf
+                                  reference_digest:digest configuration_digest:digest
+                                  library:name version:name result_digest:digest
+report             reporter       report_kind:name checkpoint_size:leaf report_digest:digest
+seal               reporter       period:name first_index:leaf count:leaf root:hex64
+                                  checkpoint_size:leaf
+# Openings destroyed: of predicted rows, and of outcomes (whose only row is 0).
+erasure            operator       rows:row_id* reason:reason authority:text256
+# An RFC 3161 authority's reply over the exact bytes of an earlier entry.
+timestamp          reporter       leaf:leaf token_digest:digest authority:text512
+hold.placed        operator       hold_id:token reason:reason authority:text256
+hold.lifted        operator       hold_id:token reason:reason authority:text256
+"""
+
+
+def _check_called(called: str) -> Check:
+    if called[-1] == "?":
+        return or_null(_check_called(called[:-1]))
+    if called[-1] == "*":
+        return list_of(_check_called(called[:-1]))
+    return one_of(*called.split("|")) if "|" in called else _CHECKS[called]
+
+
+def _fields_of(words: list[str], groups: Mapping[str, list[str]]) -> Fields:
+    named = [field for word in words for field in groups.get(word, [word])]
+    return {name: _check_called(called) for name, _, called in (f.partition(":") for f in named)}
+
+
+def _read_types() -> Iterator[tuple[str, Role | None, Fields]]:
+    lines = [line for line in _TYPES.splitlines() if line and not line.startswith("#")]
+    groups: dict[str, list[str]] = {}
+    for line in "\n".join(lines).replace("\n ", " ").splitlines():
+        name, *words = line.split()
+        if name.startswith("@"):
+            groups[name] = words
+        else:
+            role = None if words[0] == "replaced" else Role(words[0])
+            yield name, role, _fields_of(words[1:], groups)
+
+
+BODY: Final = _fields_of(_BODY.split(), {})
+DATA: Final[Mapping[str, Fields]] = {kind: fields for kind, _, fields in _read_types()}
+SIGNER_ROLES: Final[Mapping[str, Role | None]] = {kind: role for kind, role, _ in _read_types()}
 
 # A prediction of one row carries it; one of many carries the root over their leaves.
 ONE_ROW: Final = "row"
 MANY_ROWS: Final = "rows_root"
-
-# None: the key that the entry replaces, whatever its role.
-SIGNER_ROLES: Final[Mapping[str, Role | None]] = {
-    "key.added": Role.OPERATOR,
-    "key.rotated": None,
-    "key.revoked": Role.OPERATOR,
-    "model.published": Role.PUBLISHER,
-    "model.validated": Role.APPROVER,
-    "model.approved": Role.APPROVER,
-    "model.promoted": Role.APPROVER,
-    "model.withdrawn": Role.APPROVER,
-    "prediction": Role.PRODUCER,
-    "refusal": Role.PRODUCER,
-    "outcome": Role.OUTCOME_SOURCE,
-    "limits": Role.APPROVER,
-    "policy": Role.APPROVER,
-    "alarm": Role.REPORTER,
-    "alarm.acknowledged": Role.APPROVER,
-    "alarm.commented": Role.APPROVER,
-    "alarm.closed": Role.APPROVER,
-    "alarm.delivered": Role.REPORTER,
-    "model.halted": Role.REPORTER,
-    "model.resumed": Role.APPROVER,
-    "drift": Role.REPORTER,
-    "report": Role.REPORTER,
-    "seal": Role.REPORTER,
-    "timestamp": Role.REPORTER,
-    "erasure": Role.OPERATOR,
-    "hold.placed": Role.OPERATOR,
-    "hold.lifted": Role.OPERATOR,
-}
 
 
 def check_fields(value: Mapping[str, object], fields: Fields, where: str) -> None:
