@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.canonical import parse_canonical
-from ledger.columnar import COLUMNS, check_columns
+from ledger.columns import COLUMNS, check_columns
 from ledger.envelope import (
     Envelope,
     open_envelope,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.checkpoint import KeyHistory
-    from ledger.verify import LogFindings
+    from ledger.findings import LogFindings
 
 FAILED: Final = 1
 UNCHECKED: Final = 2

@@ -18,8 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.checkpoint import KeyHistory
-from ledger.findings import CheckCount, Finding, KnownKey, LogFindings, Tally
-from ledger.layout import WITHHELD, DirectorySource, Source
+from ledger.findings import LogFindings, Tally
+from ledger.layout import WITHHELD
 from ledger.verify_entries import EntryChecks
 from ledger.verify_files import Files, check_blobs
 from ledger.verify_history import History, check_keys, read_checkpoint, read_keys
@@ -29,16 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ledger.checkpoint import Trusted
-
-__all__ = [
-    "CheckCount",
-    "DirectorySource",
-    "Finding",
-    "KnownKey",
-    "LogFindings",
-    "Source",
-    "verify_export",
-]
+    from ledger.layout import Source
 
 
 def verify_export(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.columnar import PART_ROWS, SALT_BYTES, Columns, row_root
+from ledger.columns import PART_ROWS, SALT_BYTES, Columns, row_root
 from ledger.layout import batch_hashes_path, batch_records_path
 from ledger.tree import HASH_BYTES
 

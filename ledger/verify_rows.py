@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.canonical import canonical_bytes, parse_canonical
-from ledger.columnar import COLUMNS
+from ledger.columns import COLUMNS
 from ledger.layout import openings_path, rows_path
 from ledger.opened import Opening, check_opening, parse_row
 from ledger.refusals import CanonicalError, OpeningMismatch, RecordError

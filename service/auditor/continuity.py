@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.bound_tiles import BoundTiles
 from ledger.errors import ConsistencyError, TileError
+from ledger.findings import Finding
 from ledger.layout import CHECKPOINT
 from ledger.merkle import verify_consistency
 from ledger.tiles import consistency_from_tiles
-from ledger.verify import Finding
 from service.auditor.verify import Check, Findings
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ from service.auditor.verify import Check, Findings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ledger.findings import CheckCount
     from ledger.note import Checkpoint
-    from ledger.verify import CheckCount
     from service.auditor.bundle import Finding, LogFindings
     from service.auditor.replay import Execution, Replay
 

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.errors import LedgerError, TileError
+from ledger.findings import Finding
 from ledger.merkle import leaf_hash
 from ledger.note import open_checkpoint
 from ledger.receipt import Receipt, verify_receipt
-from ledger.verify import Finding
 from service.auditor.verify import FINDINGS_KEPT, Check, Findings
 
 if TYPE_CHECKING:

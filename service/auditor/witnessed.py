@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import KeyRefused, NoteError, QuorumMissed
+from ledger.findings import Finding
 from ledger.layout import CHECKPOINT
-from ledger.verify import Finding
 from service.auditor.verify import Check, Findings
 
 if TYPE_CHECKING:

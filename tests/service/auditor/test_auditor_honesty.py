@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ledger.canonical import parse_canonical
-from ledger.verify import Finding
+from ledger.findings import Finding
 from service.auditor.honesty import TEXT_MAX, printable
 from service.auditor.verify import Check
 from service.cli.audit import audit_directory, exit_status
