@@ -77,6 +77,32 @@ def test_file_exact_form_and_runtime_agree(file, name):
         assert (margins.astype(np.float64) * 65536).astype(int).tolist() == served
 
 
+def edges(shape, matrix):
+    """Rows that lie exactly on a threshold, and one float32 below it: where `<=` and `<` differ."""
+    rows = []
+    for tree in shape.trees[:4]:
+        for node, left in enumerate(tree.left):
+            if left != -1:
+                edge = np.float32(tree.threshold[node])
+                below = np.nextafter(edge, np.float32(-np.inf))
+                for value in (edge, below, np.nextafter(below, np.float32(-np.inf))):
+                    row = matrix[node % len(matrix)].copy()
+                    row[tree.feature[node]] = value
+                    rows.append(row)
+    return np.asarray(rows, np.float32)
+
+
+@pytest.mark.parametrize("name", ["boosting", "forest", "tree", "histogram", "scaled-boosting"])
+def test_rows_on_a_threshold_go_where_the_library_sends_them(name):
+    given = read_file(skops_bytes(name), "m.skops")
+    made = exact(given.shape, NAMES)
+    rows = edges(made.shape, table()[0].astype(np.float32))
+    values = np.asarray([made.answer(row) for row in rows.tolist()]) / 65536
+    ours = values if given.shape.unit == "probability" else 1 / (1 + np.exp(-values))
+    assert len(rows) > 10
+    assert np.abs(ours - given.probability(rows)).max() < 2e-4
+
+
 def test_one_digest_binds_all_of_it():
     package = package_of("boosting.skops", "boosting")
     manifest = package.manifest
