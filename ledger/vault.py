@@ -18,7 +18,6 @@ opening; what it opened before is gone all the same, since the openings are dele
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +29,7 @@ from sqlalchemy import bindparam, text
 from ledger.columnar import PART_ROWS, parts_of
 from ledger.errors import LedgerInconsistent
 from ledger.grammar import ROWS_MAX
+from ledger.randomness import random_bytes
 from ledger.record import Opening, SealedOpening
 from ledger.store import scrub, writer
 
@@ -46,6 +46,7 @@ CHUNK: Final = 256  # entries whose openings are read at a time
 _WRAP: Final = b"assay/subject-key/v1\0"
 _SEAL: Final = b"assay/sealed-opening/v1\0"
 _PART: Final = b"assay/sealed-part/v1\0"
+_KEPT: Final = b"assay/kept/v1\0"
 
 _OPENINGS = text(
     "SELECT leaf_index, row_index, subject, sealed FROM ledger_opening "
@@ -92,15 +93,29 @@ class Vault:
     def seal(self, subject: str, row_index: int, opening: bytes) -> SealedOpening:
         """Encrypt an opening's bytes for a subject."""
         key, wrapped = self._key_of(subject)
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = random_bytes(NONCE_BYTES)
         sealed = nonce + key.encrypt(nonce, opening, _sealed_as(subject, row_index))
         return SealedOpening(subject, row_index, sealed, wrapped_key=wrapped)
 
     def seal_part(self, subject: str, part: int, records: bytes) -> tuple[bytes, bytes]:
         """Encrypt the records of a batch's part for a subject; with the subject's wrapped key."""
         key, wrapped = self._key_of(subject)
-        nonce = os.urandom(NONCE_BYTES)
+        nonce = random_bytes(NONCE_BYTES)
         return nonce + key.encrypt(nonce, records, _sealed_as(subject, part, _PART)), wrapped
+
+    def lock(self, name: str, data: bytes) -> bytes:
+        """Encrypt under the house's key what was derived from openings and is kept for a while."""
+        nonce = random_bytes(NONCE_BYTES)
+        return nonce + self._house.encrypt(nonce, data, _KEPT + name.encode())
+
+    def unlock(self, name: str, sealed: bytes) -> bytes:
+        """Decrypt what `lock` made. Raises LedgerInconsistent on anything else."""
+        try:
+            return self._house.decrypt(
+                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _KEPT + name.encode()
+            )
+        except (InvalidTag, ValueError) as error:
+            raise LedgerInconsistent(f"{name} does not decrypt") from error
 
     def open_parts(
         self, leaf_index: int, first: int = 0, end: int = PARTS_MAX
@@ -171,8 +186,8 @@ class Vault:
         with self._lock:
             known = self._keys.get(subject)
             if known is None:
-                secret = os.urandom(KEY_BYTES)
-                nonce = os.urandom(NONCE_BYTES)
+                secret = random_bytes(KEY_BYTES)
+                nonce = random_bytes(NONCE_BYTES)
                 wrapped = nonce + self._house.encrypt(nonce, secret, _WRAP + subject.encode())
                 known = self._keys[subject] = AESGCM(secret), wrapped
                 if len(self._keys) > KEYS_KEPT:

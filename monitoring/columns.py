@@ -20,7 +20,7 @@ import numpy as np
 from monitoring.source import Outcome, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -106,7 +106,7 @@ class Predictions:
     decision: Texts
     outputs: dict[str, Ints]
     outputs_given: dict[str, Flags]
-    features: dict[str, NDArray[np.float64]]  # missing and not given: NaN
+    features: dict[str, NDArray[Any]]  # floating point; missing and not given: NaN
     groups: dict[str, Texts] = field(default_factory=dict)
 
     @classmethod
@@ -131,6 +131,9 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.leaf)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return map(self.at, range(len(self)))
 
     @property
     def keys(self) -> Ints:
@@ -195,7 +198,7 @@ class Predictions:
                 for n in outputs
             },
             {
-                n: _filled([(p.features.get(n), len(p)) for p in parts], np.nan, np.float64)
+                n: _filled([(p.features.get(n), len(p)) for p in parts], np.nan, np.float32)
                 for n in features
             },
             {n: Texts.joined([p.groups.get(n) or _none(len(p)) for p in parts]) for n in groups},
@@ -231,6 +234,9 @@ class Outcomes:
 
     def __len__(self) -> int:
         return len(self.leaf)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return map(self.at, range(len(self)))
 
     @property
     def keys(self) -> Ints:

@@ -60,7 +60,7 @@ class Rows(Sequence[R], Generic[R]):
 
     def feature(self, name: str) -> NDArray[np.float64]:
         """An input of each."""
-        return self.labelled.rows.features[name][self.labelled.at_row]
+        return self.labelled.rows.features[name][self.labelled.at_row].astype(np.float64)
 
     def prediction_id(self, at: int) -> str:
         """Of one row, without making it."""

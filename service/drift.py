@@ -6,7 +6,6 @@ own memory limit (`monitoring.drift`); a child that fails leaves nothing in the 
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from ledger.canonical import canonical_bytes
@@ -33,7 +32,7 @@ def measure_drift(house: Assembly, *, actor_id: str) -> list[int]:
     leaves = []
     for digest in sorted(digests):
         source = LedgerSource(house, house.ledger.size - 1)
-        current = list(deque(source.predictions(digest), maxlen=WINDOW_ROWS))
+        current = list(source.predictions(digest).take(slice(-WINDOW_ROWS, None)))
         if len(current) >= MINIMUM_ROWS:
             leaves.append(_measure(house, digest, current, actor_id))
     return leaves

@@ -24,6 +24,7 @@ from ledger.record import Draft, parse_entry
 from ledger.store import writer
 from service.clock import parse_utc
 from service.errors import Missing, ServiceError
+from service.kept import forget
 from service.tables import Hold
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def erase(house: Assembly, subject: str, order: Order) -> Erased:
     key = house.signers[Role.OPERATOR]
     appended = house.ledger.append_many([(draft, key) for draft in drafts])
     house.vault.destroy(subject)
+    forget(house, (leaf for leaf, _ in rows))
     return Erased(len(rows), tuple(done.index for done in appended))
 
 

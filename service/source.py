@@ -9,29 +9,36 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.columnar import COLUMNS
-from ledger.record import parse_row, row_bytes, unsigned_body
+import numpy as np
+
+from ledger.record import unsigned_body
 from models.errors import ModelError
 from models.hub.catalog import Catalog
-from monitoring.source import Closing, Limit, ModelFacts, Outcome, Prediction
-from service.batch_views import opened_rows
+from monitoring.columns import Outcomes, Predictions
+from monitoring.source import Closing, Limit, ModelFacts
 from service.inventory import LIFECYCLE, event_of
-from service.views import NOT_INTEGERS, float_of
+from service.kept import spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from service.assembly import Assembly
+    from service.kept import Span
 
 LIMIT_TYPES: Final = ("limits", "policy")
+SHADOWS: Final = ("challenger", "shadow")  # aliases whose version answers for the record alone
+TRIALS_MAX: Final = 10**9
 
 
 class LedgerSource:
     """Predictions, outcomes and limits up to and including leaf `as_of_leaf`.
 
-    `afresh` leaves recorded progress of detectors unread: all of it is computed again.
+    `afresh` leaves recorded progress of detectors and kept spans unread: everything comes from the
+    log and the vault.
     """
 
     def __init__(self, assembly: Assembly, as_of_leaf: int, *, afresh: bool = False) -> None:
@@ -39,73 +46,42 @@ class LedgerSource:
         self._last = as_of_leaf
         self._afresh = afresh
 
-    def predictions(self, model_digest: str) -> Iterator[Prediction]:
+    def predictions(self, model_digest: str) -> Predictions:
         """Every readable row predicted by the model, in ledger order."""
-        ledger, vault = self._assembly.ledger, self._assembly.vault
-        for stored in ledger.entries(type="prediction", ref=model_digest):
-            if stored.index > self._last:
-                return
-            body = unsigned_body(stored.entry)
-            data = body["data"]
-            if COLUMNS in data:
-                for index, outputs, decision, features in opened_rows(
-                    self._assembly, stored.index, data
-                ):
-                    yield Prediction(
-                        prediction_id=f"{stored.index}.{index}",
-                        leaf_index=stored.index,
-                        row_index=index,
-                        model_digest=model_digest,
-                        as_of=data["as_of"],
-                        predicted_at=body["event_time"],
-                        outputs=outputs,
-                        decision=decision,
-                        features=features,
-                    )
-                continue
-            many = data["row_count"] > 1
-            leaves = ledger.rows(stored.index) if many else [row_bytes(data["row"])]
-            openings = {opening.row_index: opening for opening in vault.open(stored.index)}
-            for index, leaf in enumerate(leaves):
-                opening = openings.get(index)
-                if opening is None:
-                    continue
-                yield Prediction(
-                    prediction_id=f"{stored.index}.{index}",
-                    leaf_index=stored.index,
-                    row_index=index,
-                    model_digest=model_digest,
-                    as_of=data["as_of"],
-                    predicted_at=body["event_time"],
-                    outputs={
-                        name: int(field.value)
-                        for name, field in opening.outputs.items()
-                        if name not in NOT_INTEGERS
-                    },
-                    decision=parse_row(leaf)["decision"],
-                    features={n: _number(f.value) for n, f in opening.inputs.items()},
-                )
+        found = [s.predictions[model_digest] for s in self._spans if model_digest in s.predictions]
+        return Predictions.joined(found, model_digest)
 
-    def outcomes(self, model_digest: str) -> Iterator[Outcome]:
+    def outcomes(self, model_digest: str) -> Outcomes:
         """Every outcome of the model's predictions, revisions included, in ledger order."""
-        ledger, vault = self._assembly.ledger, self._assembly.vault
-        mine = {e.index for e in ledger.entries(type="prediction", ref=model_digest)}
-        for stored in ledger.entries(type="outcome"):
+        every = Outcomes.joined([span.outcomes for span in self._spans])
+        leaves = [s.leaves[model_digest] for s in self._spans if model_digest in s.leaves]
+        mine = every.take(np.isin(every.of_leaf, np.concatenate(leaves)) if leaves else slice(0))
+        shadows = self._shadows(model_digest)
+        if not shadows:
+            return mine
+        # An outcome names the answer that somebody got; it is the shadow's outcome too.
+        theirs = every.take(np.isin(every.of_leaf, np.asarray(list(shadows), np.int64)))
+        moved = np.asarray([shadows[leaf] for leaf in theirs.of_leaf.tolist()], np.int64)
+        both = Outcomes.joined([mine, replace(theirs, of_leaf=moved)])
+        return both.take(np.argsort(both.leaf, kind="stable"))
+
+    def _shadows(self, model_digest: str) -> dict[int, int]:
+        """The model's shadow answers by the answer that they repeat (`shadow.py`)."""
+        promoted = self._assembly.ledger.entries(type="model.promoted")
+        told = (unsigned_body(stored.entry)["data"] for stored in promoted)
+        if not any(d["model_digest"] == model_digest and d["alias"] in SHADOWS for d in told):
+            return {}
+        found = {}
+        for stored in self._assembly.ledger.entries(type="prediction", ref=model_digest):
             if stored.index > self._last:
-                return
-            body = unsigned_body(stored.entry)
-            data = body["data"]
-            if data["prediction_leaf"] not in mine:
-                continue
-            for opening in vault.open(stored.index):
-                yield Outcome(
-                    prediction_id=f"{data['prediction_leaf']}.{data['row_index']}",
-                    leaf_index=stored.index,
-                    value=opening.outputs["value"].value,
-                    observed_at=data["observed_at"],
-                    arrived_at=body["event_time"],
-                    revises=data["revises"],
-                )
+                break
+            for parent in unsigned_body(stored.entry)["parents"]:
+                found[int(parent)] = stored.index
+        return found
+
+    @cached_property
+    def _spans(self) -> list[Span]:
+        return list(spans(self._assembly, self._last, afresh=self._afresh))
 
     def limits(self, model_digest: str) -> Iterator[Limit]:
         """The limits and policies signed for the model, in ledger order."""
@@ -170,8 +146,8 @@ class LedgerSource:
             yield unsigned_body(stored.entry)["data"]
 
 
-def model_facts(assembly: Assembly, as_of_leaf: int) -> list[ModelFacts]:
-    """Every model behind an alias as of a leaf, with what evaluation needs to know of it."""
+def catalog_at(assembly: Assembly, as_of_leaf: int) -> Catalog:
+    """The catalog as of a leaf."""
     events = [
         event_of(stored)
         for kind in LIFECYCLE
@@ -181,8 +157,13 @@ def model_facts(assembly: Assembly, as_of_leaf: int) -> list[ModelFacts]:
     catalog = Catalog()
     for event in sorted(events, key=lambda found: found.leaf):
         catalog.apply(event)
+    return catalog
+
+
+def model_facts(assembly: Assembly, as_of_leaf: int) -> list[ModelFacts]:
+    """Every model behind an alias as of a leaf, with what evaluation needs to know of it."""
     facts = []
-    for model in catalog.models():
+    for model in catalog_at(assembly, as_of_leaf).models():
         for digest in sorted(set(model.aliases.values())):
             manifest = assembly.inventory.manifest(digest)
             facts.append(
@@ -191,11 +172,13 @@ def model_facts(assembly: Assembly, as_of_leaf: int) -> list[ModelFacts]:
                     model_name=model.name,
                     kind=manifest.kind,
                     threshold_q16=manifest.decision.threshold_q16 if manifest.decision else None,
+                    trials=_trials(manifest.training.recipe),
                 )
             )
     return facts
 
 
-def _number(pattern: str) -> float | None:
-    value = float_of(pattern)
-    return None if value != value else value  # noqa: PLR0124 - NaN means missing
+def _trials(recipe: Mapping[str, str]) -> int | None:
+    """How many signals were tried, when the recipe says it as a whole number."""
+    told = recipe.get("trials", "")
+    return int(told) if told.isascii() and told.isdigit() and 0 < int(told) < TRIALS_MAX else None
