@@ -119,8 +119,17 @@ class Tally:
         """Count a subject that holds, or several."""
         self.examined[check] += count
 
+    def compare(
+        self, check: str, leaf: int | None, expected: str, got: str, subject: str = ""
+    ) -> None:
+        """Count a subject that holds when what was found is what was expected."""
+        if expected == got:
+            self.passed(check)
+        else:
+            self.fail(check, leaf, expected, got, subject)
+
     def fail(
-        self, check: str, leaf: int | None, *, expected: object, got: object, subject: str = ""
+        self, check: str, leaf: int | None, expected: object, got: object, subject: str = ""
     ) -> None:
         """Count a subject that does not hold, and keep the finding while there is room."""
         self.examined[check] += 1

@@ -35,7 +35,7 @@ class BatchRows:
         if root != data["rows_root"]:
             expected = f"{data['row_count']} rows with root {data['rows_root']}"
             got = f"root {root}" if root else f"{len(hashes)} bytes of hashes"
-            self._tally.fail("row", leaf, expected=expected, got=got)
+            self._tally.fail("row", leaf, expected, got)
             return None
         self._tally.passed("row")
         path = batch_records_path(leaf)
@@ -48,7 +48,7 @@ class BatchRows:
         width, rows = columns.width, len(hashes) // HASH_BYTES
         if len(records) != rows * width:
             wanted = f"{rows} records of {width} bytes"
-            self._tally.fail("opening", leaf, expected=wanted, got=f"{len(records)} bytes")
+            self._tally.fail("opening", leaf, wanted, f"{len(records)} bytes")
             return
         for first in range(0, rows, PART_ROWS):
             part = records[first * width : (first + PART_ROWS) * width]
@@ -74,4 +74,4 @@ class BatchRows:
                 self._tally.passed("opening")
                 continue
             told = f"decision {record[SALT_BYTES]}" if got == wanted else f"hash {got.hex()}"
-            self._tally.fail("opening", leaf, expected=f"{wanted.hex()} for row {row}", got=told)
+            self._tally.fail("opening", leaf, f"{wanted.hex()} for row {row}", told)

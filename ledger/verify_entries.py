@@ -53,9 +53,8 @@ class EntryChecks:
         self.book = KeyBook()
         self.counts: Counter[str] = Counter()
         self._next_seq: dict[str, int] = {}
-        self._signed: dict[
-            str, tuple[bytes, str]
-        ] = {}  # what each key was last seen to have signed
+        # What each key was last seen to have signed.
+        self._signed: dict[str, tuple[bytes, str]] = {}
         self._unread = 0  # entries that could not be read and may explain a gap in the numbers
         self._codes = bytearray()
         self._targets = array("q")  # of an outcome: the leaf of its prediction
@@ -89,13 +88,10 @@ class EntryChecks:
         try:
             entry = parse_entry(data)
         except RecordError as error:
-            self._tally.fail("entry", leaf, expected="a well-formed entry", got=error)
+            self._tally.fail("entry", leaf, "a well-formed entry", error)
             return None
-        origin = entry.body["origin"]
-        if origin == self._origin:
-            self._tally.passed("entry")
-        else:
-            self._tally.fail("entry", leaf, expected=f"an entry of {self._origin}", got=origin)
+        expected, got = (f"an entry of {name}" for name in (self._origin, entry.body["origin"]))
+        self._tally.compare("entry", leaf, expected, got)
         return entry
 
     def _check(self, leaf: int, entry: Entry) -> None:
@@ -108,7 +104,7 @@ class EntryChecks:
         self._check_sequence(leaf, entry.body)
         reason = self._bad_reference(leaf, kind, entry.body)
         if reason:
-            self._tally.fail("reference", leaf, expected="an earlier, fitting entry", got=reason)
+            self._tally.fail("reference", leaf, "an earlier, fitting entry", reason)
         else:
             self._tally.passed("reference")
         if kind == "prediction":
@@ -140,7 +136,7 @@ class EntryChecks:
         try:
             self.book.check(leaf, body)
         except (KeyRefused, SignatureRefused) as error:
-            self._tally.fail("key", leaf, expected=_KEY_CLAIMS[body["type"]], got=error)
+            self._tally.fail("key", leaf, _KEY_CLAIMS[body["type"]], error)
             return False
         self._tally.passed("key")
         return True
@@ -152,7 +148,7 @@ class EntryChecks:
         if misfit is None:
             self._tally.passed("signer")
         else:
-            self._tally.fail("signer", leaf, expected=misfit[0], got=misfit[1])
+            self._tally.fail("signer", leaf, misfit[0], misfit[1])
         key = self.book.public.get(signer)
         if key is None or (self.book.keys[signer].leaf >= leaf > 0):
             return False
@@ -163,7 +159,7 @@ class EntryChecks:
         try:
             key.verify(envelope.message, envelope.signature)
         except SignatureRefused as error:
-            self._tally.fail("signature", leaf, expected=f"a signature by {signer}", got=error)
+            self._tally.fail("signature", leaf, f"a signature by {signer}", error)
             return False
         self._signed[signer] = envelope.message, envelope.signature_text
         self._tally.passed("signature")
@@ -178,7 +174,7 @@ class EntryChecks:
             gap = 0
         if gap:
             told = f"number {expected} of {signer}"
-            self._tally.fail("sequence", leaf, expected=told, got=f"number {seq}")
+            self._tally.fail("sequence", leaf, told, f"number {seq}")
         else:
             self._tally.passed("sequence")
         self._next_seq[signer] = max(seq + 1, expected)
@@ -249,16 +245,13 @@ class EntryChecks:
         first, end = data["first_index"], data["first_index"] + data["count"]
         if first != self._seal_end:
             got = f"leaf {first}"
-            self._tally.fail("seal", leaf, expected=f"begins at leaf {self._seal_end}", got=got)
+            self._tally.fail("seal", leaf, f"begins at leaf {self._seal_end}", got)
         elif end > min(leaf, data["checkpoint_size"]):
             expected = f"ends by leaf {min(leaf, data['checkpoint_size'])}"
-            self._tally.fail("seal", leaf, expected=expected, got=f"leaf {end}")
+            self._tally.fail("seal", leaf, expected, f"leaf {end}")
         else:
             root = root_of(self._unsealed[: data["count"]]).hex()
-            if root == data["root"]:
-                self._tally.passed("seal")
-            else:
-                self._tally.fail("seal", leaf, expected=data["root"], got=root)
+            self._tally.compare("seal", leaf, data["root"], root)
         if self._seal_end < end <= leaf:
             del self._unsealed[: end - self._seal_end]
             self._seal_end = end

@@ -34,18 +34,18 @@ class Files:
             try:
                 self.index = Index.parse(data)
             except RecordError as error:
-                tally.fail("file", None, expected="an index", got=error.reason, subject=INDEX)
+                tally.fail("file", None, "an index", error.reason, INDEX)
 
     def read(self, path: str) -> bytes | None:
         """A file's bytes, or None after a finding."""
         self._asked.add(path)
         if path not in self.names:
-            self._tally.fail("file", None, expected="the file", got="none", subject=path)
+            self._tally.fail("file", None, "the file", "none", path)
             return None
         try:
             data = self._source.read(path)
         except OSError as error:
-            self._tally.fail("file", None, expected="a readable file", got=error, subject=path)
+            self._tally.fail("file", None, "a readable file", error, path)
             return None
         self._compare(path, sha256(data).hexdigest())
         return data
@@ -54,7 +54,7 @@ class Files:
         """As `read_lines`, of a file that may not fit into memory; judged when it was read."""
         self._asked.add(path)
         if path not in self.names:
-            self._tally.fail("file", None, expected="the file", got="none", subject=path)
+            self._tally.fail("file", None, "the file", "none", path)
             return
         hashed, line = sha256(), b"\n"
         try:
@@ -62,20 +62,16 @@ class Files:
                 hashed.update(line)
                 yield line.removesuffix(b"\n")
         except OSError as error:
-            self._tally.fail("file", None, expected="a readable file", got=error, subject=path)
+            self._tally.fail("file", None, "a readable file", error, path)
             return
         if not line.endswith(b"\n"):
-            self._tally.fail("file", None, expected="a last line feed", got="none", subject=path)
+            self._tally.fail("file", None, "a last line feed", "none", path)
         self._compare(path, hashed.hexdigest())
 
     def _compare(self, path: str, digest: str) -> None:
         listed = None if self.index is None else self.index.files.get(path)
-        if listed is None:
-            return
-        if listed == "sha256:" + digest:
-            self._tally.passed("file")
-        else:
-            self._tally.fail("file", None, expected=listed, got="sha256:" + digest, subject=path)
+        if listed is not None:
+            self._tally.compare("file", None, listed, "sha256:" + digest, path)
 
     def read_lines(self, path: str) -> list[bytes]:
         """The lines of a file in which every line, the last too, ends in a line feed."""
@@ -83,7 +79,7 @@ class Files:
         if not data:
             return []
         if not data.endswith(b"\n"):
-            self._tally.fail("file", None, expected="a last line feed", got="none", subject=path)
+            self._tally.fail("file", None, "a last line feed", "none", path)
         return data.removesuffix(b"\n").split(b"\n")
 
     def check_index(self, checkpoint: Checkpoint) -> None:
@@ -93,20 +89,18 @@ class Files:
         told = f"{self.index.origin} at size {self.index.tree_size}"
         expected = f"{checkpoint.origin} at size {checkpoint.size}"
         if told != expected:
-            self._tally.fail("file", None, expected=expected, got=told, subject=INDEX)
+            self._tally.fail("file", None, expected, told, INDEX)
 
     def check_rest(self) -> None:
         """No file that no check asked for, none that the index lacks, none that only it has."""
         listed = {INDEX, CHECKPOINT} | set(self.index.files if self.index else self.names)
         for path in sorted(self.names):
             if path not in self._asked:
-                self._tally.fail("file", None, expected="no such file", got="one", subject=path)
+                self._tally.fail("file", None, "no such file", "one", path)
             elif path not in listed:
-                self._tally.fail(
-                    "file", None, expected="a file that the index lists", got=path, subject=path
-                )
+                self._tally.fail("file", None, "a file that the index lists", path, path)
         for path in sorted(listed - self.names - self._asked):
-            self._tally.fail("file", None, expected="the file", got="none", subject=path)
+            self._tally.fail("file", None, "the file", "none", path)
 
 
 def check_blobs(files: Files, tally: Tally) -> None:
@@ -115,9 +109,4 @@ def check_blobs(files: Files, tally: Tally) -> None:
         data = files.read(path)
         if data is None:
             continue
-        digest = sha256(data).hexdigest()
-        if BLOBS + digest == path:
-            tally.passed("blob")
-        else:
-            named = path.removeprefix(BLOBS)
-            tally.fail("blob", None, expected=named, got=digest, subject=path)
+        tally.compare("blob", None, path.removeprefix(BLOBS), sha256(data).hexdigest(), path)

@@ -28,7 +28,7 @@ def read_keys(files: Files, trusted: KeyHistory, tally: Tally) -> KeyHistory:
         return follow(trusted, parse_lines(data or b""))
     except (CanonicalError, KeyRefused, RecordError, SignatureRefused) as error:
         told = "entries that lead from one key of the log to the next"
-        tally.fail("key", None, expected=told, got=error, subject=LOG_KEYS)
+        tally.fail("key", None, told, error, LOG_KEYS)
         return trusted
 
 
@@ -36,7 +36,7 @@ def check_keys(keys: KeyHistory, book: KeyBook, tally: Tally) -> None:
     """Hold the keys that checkpoints were opened with against the log's entries, at its end."""
     told = history_of(book, keys.name) or KeyHistory.of(keys.newest)
     if str(told) != str(keys):
-        tally.fail("key", None, expected=told, got=keys, subject=LOG_KEYS)
+        tally.fail("key", None, told, keys, LOG_KEYS)
 
 
 def read_checkpoint(files: Files, keys: KeyHistory, tally: Tally) -> tuple[str, Checkpoint] | None:
@@ -49,7 +49,7 @@ def read_checkpoint(files: Files, keys: KeyHistory, tally: Tally) -> tuple[str, 
         checkpoint = open_checkpoint(note, keys)
     except (UnicodeDecodeError, NoteError) as error:
         expected = f"a checkpoint signed by {keys}"
-        tally.fail("checkpoint", None, expected=expected, got=error, subject=CHECKPOINT)
+        tally.fail("checkpoint", None, expected, error, CHECKPOINT)
         return None
     tally.passed("checkpoint")
     return note, checkpoint
@@ -79,7 +79,7 @@ class History:
         else:
             expected, got = checkpoint.root.hex(), roots[0].hex()
             subject = f"{where}, size {checkpoint.size}"
-            self._tally.fail("history", None, expected=expected, got=got, subject=subject)
+            self._tally.fail("history", None, expected, got, subject)
         self._go_on()
 
     def finish(self) -> None:
@@ -87,7 +87,7 @@ class History:
         if self._last != self._newest:
             expected = f"the checkpoint of size {self._newest.size} last"
             got = "none" if self._last is None else f"one of size {self._last.size}"
-            self._tally.fail("history", None, expected=expected, got=got, subject=HISTORY)
+            self._tally.fail("history", None, expected, got, HISTORY)
 
     def _go_on(self) -> None:
         self._waiting = None
@@ -96,7 +96,7 @@ class History:
             try:
                 self._last = _open_line(line, self._keys, self._last, self._newest)
             except (CanonicalError, NoteError, RecordError) as error:
-                self._tally.fail("history", None, expected="a checkpoint", got=error, subject=where)
+                self._tally.fail("history", None, "a checkpoint", error, where)
             else:
                 self._waiting = self._last, where
                 return

@@ -128,12 +128,12 @@ class LaterFiles(Files):
         allowed.update(path(n) for n in bundles for path in (rows_path, openings_path))
         allowed.update(p for p in self._all if (of := batch_of(p)) is not None and of < size)
         for path in sorted(self._all - {p for p in self._all if is_blob(p)} - allowed):
-            self._tally.fail("file", None, expected="no such file", got="one", subject=path)
+            self._tally.fail("file", None, "no such file", "one", path)
         for path in sorted((self._all & allowed) - listed):
             told = "a file that the index lists"
-            self._tally.fail("file", None, expected=told, got=path, subject=path)
+            self._tally.fail("file", None, told, path, path)
         for path in sorted((tree | listed) - self._all - self._asked):
-            self._tally.fail("file", None, expected="the file", got="none", subject=path)
+            self._tally.fail("file", None, "the file", "none", path)
 
 
 def _number(line: bytes, key: str) -> int | None:
@@ -197,7 +197,7 @@ class LaterEntries(EntryChecks):
         for row in rows:
             of, _, index = row.partition(".")
             if int(of) < self._first and self._past_files.opened(int(of), int(index)):
-                self._tally.fail("erasure", leaf, expected=f"no opening of {row}", got="one")
+                self._tally.fail("erasure", leaf, f"no opening of {row}", "one")
 
 
 class _Column:
@@ -258,7 +258,7 @@ class Past:
             hashes = self._tiles.hashes(0, n)
             entries = split_bundle(data, width, path)
         except (OSError, TileError) as error:
-            self._tally.fail("entry", n * TILE_WIDTH, expected="older entries", got=error)
+            self._tally.fail("entry", n * TILE_WIDTH, "older entries", error)
             return unread
         return [
             self._fact(n * TILE_WIDTH + place, entry, bound)
@@ -270,7 +270,7 @@ class Past:
             return _UNREAD  # a new one, remembered as it is checked
         computed = leaf_hash(entry)
         if computed != bound:
-            self._tally.fail("leaf", leaf, expected=bound.hex(), got=computed.hex())
+            self._tally.fail("leaf", leaf, bound.hex(), computed.hex())
             return _UNREAD
         try:
             body = parse_entry(entry).body

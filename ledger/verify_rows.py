@@ -55,7 +55,7 @@ class Beside:
         left = zip(self._paths, ("row", "opening"), (self._rows, self._openings), strict=True)
         for path, check, kept in left:
             for leaf in kept:
-                self._tally.fail(check, leaf, expected=f"no {check} in {path}", got="one or more")
+                self._tally.fail(check, leaf, f"no {check} in {path}", "one or more")
 
     def skip(self, leaf: int) -> None:
         """Leave unjudged what belongs to an unreadable entry: that is a finding already."""
@@ -95,7 +95,7 @@ class Beside:
         """At the end: whatever is missing was erased, and whatever was erased is missing."""
         for leaf, index in sorted(self._missing - self.erased.keys()):
             wanted = f"an opening of row {index}"
-            self._tally.fail("opening", leaf, expected=wanted, got="none")
+            self._tally.fail("opening", leaf, wanted, "none")
         for (leaf, index), entry in sorted(self.erased.items()):
             if self._withheld or leaf in self._unread:
                 continue
@@ -103,7 +103,7 @@ class Beside:
                 self._tally.passed("erasure")
             else:
                 told = f"no opening of {leaf}.{index}"
-                self._tally.fail("erasure", entry, expected=told, got="one")
+                self._tally.fail("erasure", entry, told, "one")
 
     def check_outcome(self, leaf: int, data: dict[str, Any]) -> None:
         """Hold the opening of an outcome's value against its commitment."""
@@ -127,7 +127,7 @@ class Beside:
             self._tally.passed("row")
             return rows
         expected = f"{data['row_count']} rows with root {data['rows_root']}"
-        self._tally.fail("row", leaf, expected=expected, got=reason)
+        self._tally.fail("row", leaf, expected, reason)
         return None
 
     def _check_openings(
@@ -147,7 +147,7 @@ class Beside:
                 )
             except OpeningMismatch as error:
                 wanted = f"{error.expected or 'nothing'} for {error.field} of row {index}"
-                self._tally.fail("opening", leaf, expected=wanted, got=error.got or "nothing")
+                self._tally.fail("opening", leaf, wanted, error.got or "nothing")
             else:
                 self._tally.passed("opening")
 
@@ -157,12 +157,12 @@ class Beside:
             try:
                 opening = Opening.from_json(value)
             except RecordError as error:
-                self._tally.fail("opening", leaf, expected="an opening", got=error)
+                self._tally.fail("opening", leaf, "an opening", error)
                 continue
             row = opening.row_index
             if row in openings or row >= row_count:
                 wanted = f"one opening for each of {row_count} rows"
-                self._tally.fail("opening", leaf, expected=wanted, got=f"one more of row {row}")
+                self._tally.fail("opening", leaf, wanted, f"one more of row {row}")
             openings[row] = opening
         return openings
 
@@ -178,7 +178,7 @@ class Beside:
                 last, value = _open_line(line, key, last)
             except (CanonicalError, RecordError) as error:
                 where = f"{path} line {number}"
-                self._tally.fail(key, None, expected=f"a {key}", got=error, subject=where)
+                self._tally.fail(key, None, f"a {key}", error, where)
             else:
                 found.setdefault(last, []).append(value)
         return found

@@ -110,7 +110,7 @@ def _check_history(files: LaterFiles, newest: Opened, earlier: Checkpoint, tally
     if known != earlier:
         told = f"the audited checkpoint of size {earlier.size} with root {earlier.root.hex()}"
         got = "none" if known is None else f"one of size {known.size} with root {known.root.hex()}"
-        tally.fail("history", None, expected=told, got=got, subject=HISTORY)
+        tally.fail("history", None, told, got, HISTORY)
 
 
 def _check_tiles(files: LaterFiles, tiles: BoundTiles, old: int, tally: Tally) -> None:
@@ -124,7 +124,7 @@ def _check_tiles(files: LaterFiles, tiles: BoundTiles, old: int, tally: Tally) -
             tiles.hashes(tile.level, tile.n)
         except (OSError, TileError) as error:
             expected = "hashes that lead to the signed root"
-            tally.fail("tile", None, expected=expected, got=error, subject=str(tile))
+            tally.fail("tile", None, expected, error, str(tile))
         else:
             tally.passed("tile")
 
@@ -152,5 +152,5 @@ def _bundle(
             tally.passed("leaf")
         else:
             told = f"{recorded.hex()} as in {tile_path(0, n, width)}"
-            tally.fail("leaf", leaf, expected=told, got=computed.hex())
+            tally.fail("leaf", leaf, told, computed.hex())
     return first, found, hashes

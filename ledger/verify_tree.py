@@ -95,12 +95,8 @@ def check_tree(
         if progress is not None:
             progress(first + len(by_entries), size)
     history.finish()
-    root = growing.roots()[0]
-    if root == checkpoint.root:
-        tally.passed("root")
-    else:
-        signed, computed = checkpoint.root.hex(), root.hex()
-        tally.fail("root", None, expected=signed, got=computed, subject=f"root of size {size}")
+    signed, computed = checkpoint.root.hex(), growing.roots()[0].hex()
+    tally.compare("root", None, signed, computed, f"root of size {size}")
     for tile in tiles_for(size):
         if tile.level:
             _check_upper_tile(files, tile, growing, tally)
@@ -113,7 +109,7 @@ def _check_upper_tile(files: Files, tile: TilePath, growing: _Growing, tally: Ta
         tally.passed("tile")
     elif data is not None:
         expected, got = (f"sha256 {sha256(tile).hexdigest()}" for tile in (wanted[0], data))
-        tally.fail("tile", None, expected=expected, got=got, subject=str(tile))
+        tally.fail("tile", None, expected, got, str(tile))
 
 
 def _bundles(
@@ -137,8 +133,8 @@ def _bundles(
                 tally.fail(
                     "leaf",
                     first + place,
-                    expected=f"{recorded.hex()} as in {tile_path(0, n, width)}",
-                    got=computed.hex(),
+                    f"{recorded.hex()} as in {tile_path(0, n, width)}",
+                    computed.hex(),
                 )
             else:
                 tally.passed("leaf")
@@ -153,7 +149,7 @@ def _leaf_tile(files: Files, n: int, width: int, tally: Tally) -> list[bytes]:
     try:
         hashes = split_tile(data, width, path)
     except TileError as error:
-        tally.fail("tile", None, expected=f"{width} hashes", got=error.reason, subject=path)
+        tally.fail("tile", None, f"{width} hashes", error.reason, path)
         return []
     tally.passed("tile")
     return hashes
@@ -172,7 +168,7 @@ def _entries(
     except TileError as error:
         good = _good_prefix(data, width, by_tile)
         leaf = n * TILE_WIDTH + min(len(good), width - 1)
-        tally.fail("entry", leaf, expected=f"{width} entries in {path}", got=error.reason)
+        tally.fail("entry", leaf, f"{width} entries in {path}", error.reason)
         return [*good, *[None] * (width - len(good))]
 
 
