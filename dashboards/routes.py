@@ -5,6 +5,7 @@
 |`/`|`/v1/models`, both newest reports, `/v1/alarms`, `/v1/halts`|
 |`/models/...`|`model_pages`|
 |`/alarms`, `/alarms/<n>`|`alarm_pages`|
+|`/hub`|`/v1/hub/search`|
 |`/register`, `/register/<digest>`|`register_pages`|
 |`/ledger`, `/ledger/entries/<n>`|`/v1/ledger`, `/v1/ledger/entries`, `/v1/ledger/entries/<n>`|
 |`/predictions/<id>`|`/v1/predictions/<id>`|
@@ -25,6 +26,7 @@ from dashboards import (
     alarms,
     correctness,
     honesty,
+    hub_pages,
     model_pages,
     openapi,
     register_pages,
@@ -61,6 +63,7 @@ def blueprint(read: Read, act: Act | None = None) -> Blueprint:
     model_pages.add_pages(pages, read, act)
     alarm_pages.add_pages(pages, read, act)
     register_pages.add_pages(pages, read)
+    hub_pages.add_pages(pages, read)
     pages.add_url_rule("/find", "find", partial(_find))
     pages.add_url_rule(f"{ASSETS}/<name>", "static", partial(_static))
     pages.register_error_handler(ReadError, _refused)
