@@ -21,7 +21,7 @@ from models.hub.search import SearchIndex, Wanted
 from models.hub.search.thesaurus import load
 from service.describing import card_of
 from service.hub_search_card import card_text
-from service.hub_search_honesty import honesty_facet
+from service.hub_search_honesty import honesty_facet, honesty_verdicts
 from service.hub_search_use import Use, correctness_facet, proved_use
 from service.register import register
 
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 SORTS: Final = ("relevance", "inferences", "labels", "metric", "validated", "name")
 MODE: Final = "signed"  # how predictions are attested (service.predict)
 SILENT: Final = (
-    "Hits are ordered by what their authors wrote, not by whether it is true. Use and figures are "
-    "those of the newest correctness report; the state of honesty is the newest honesty report's."
+    "A place in this list does not say that a model is right: hits are ordered by what their "
+    "authors wrote. Use and figures are those of the newest correctness report; the state of "
+    "honesty is the newest honesty report's."
 )
 
 
@@ -71,10 +72,11 @@ class HubSearch:
         house = self._house
         lines = {line.name: line for line in register(house)}
         use = proved_use(house) if ask.reports else {}
+        verdicts = honesty_verdicts(house) if ask.reports else {}
         outside = {name: _facets(line) for name, line in lines.items()}
         if ask.reports:
             for facet, values in (
-                ("honesty", honesty_facet(house, lines.values())),
+                ("honesty", honesty_facet(verdicts, lines.values())),
                 ("correctness", correctness_facet(use, lines.values())),
             ):
                 for name, value in values.items():
@@ -99,7 +101,8 @@ class HubSearch:
                 for key, values in found.facets.items()
             },
             "hits": [
-                _hit(hit, ask.offset + place, lines[hit.name], use, today)
+                _hit(hit, ask.offset + place, lines[hit.name], use.get(hit.name), today)
+                | {"honesty_verdict": verdicts.get(lines[hit.name].model_digest)}
                 for place, hit in enumerate(found.hits, start=1)
                 if hit.name in lines
             ],
@@ -210,8 +213,7 @@ def _wish(wish: Wish) -> dict[str, Any]:
     }
 
 
-def _hit(hit: Hit, rank: int, line: Line, use: Mapping[str, Use], today: str) -> dict[str, Any]:
-    used = use.get(hit.name)
+def _hit(hit: Hit, rank: int, line: Line, used: Use | None, today: str) -> dict[str, Any]:
     validated = line.validated_at
     return {
         "rank": rank,

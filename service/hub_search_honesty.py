@@ -9,7 +9,7 @@ from ledger.record import parse_entry
 from models.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from service.assembly import Assembly
     from service.register import Line
@@ -21,16 +21,16 @@ WORDS: Final = {
 }
 
 
-def honesty_facet(house: Assembly, lines: Iterable[Line]) -> dict[str, str]:
-    """Model name -> the state of its executions in the newest report."""
-    verdicts = _verdicts(house)
+def honesty_facet(verdicts: Mapping[str, str], lines: Iterable[Line]) -> dict[str, str]:
+    """Model name -> the state of its executions in the newest report, in words."""
     return {
         line.name: WORDS.get(verdicts.get(line.model_digest, "NOT_CHECKED"), "not run again")
         for line in lines
     }
 
 
-def _verdicts(house: Assembly) -> dict[str, str]:
+def honesty_verdicts(house: Assembly) -> dict[str, str]:
+    """Model digest -> the newest report's verdict on its executions; empty without a report."""
     for stored in house.ledger.entries(type="report", ref="honesty", newest=True, limit=1):
         digest = parse_entry(stored.entry).body["data"]["report_digest"]
         try:

@@ -221,6 +221,7 @@ def _house() -> bytes:
                 }
             ]
         },
+        "/v1/hub/search": stored("hub"),
         "/v1/hub/register": register(),
         f"/v1/hub/models/{digest('value-at-risk')}/reliance": reliance("value-at-risk"),
         f"/v1/hub/models/{digest('trade-signal')}/reliance": reliance("trade-signal", gone=True),
@@ -245,6 +246,8 @@ def _house() -> bytes:
         found[f"/v1/models/{name}"] = model(name)
         found[f"/v1/models/{name}/drift"] = drift()
     found["/v1/reports/correctness/171"] = found["/v1/reports/correctness"]
+    found["/v1/models/value-at-risk/comparison"] = {"comparisons": [comparison()]}
+    found["/v1/models/credit-default/comparison"] = {"comparisons": []}
     found["/v1/proposals"] = {"proposals": [proposal("risk:meyer"), proposal("x", "expired")]}
     found["/v1/policies"] = {"policies": [policy(19, replaced_at=20), policy(20)]}
     return pickle.dumps(found)
@@ -425,6 +428,55 @@ def policy(leaf: int, replaced_at: int | None = None) -> dict[str, Any]:
         "replaces": 19 if replaced_at is None else None,
         "replaced_at": replaced_at,
         "reason": "the committee of March" if replaced_at is None else None,
+    }
+
+
+def comparison() -> dict[str, Any]:
+    """What GET /v1/models/<name>/comparison says of one challenger."""
+    return {
+        "leaf_index": 167,
+        "issued_at": at(167),
+        "name": "value-at-risk",
+        "champion": {"model_digest": digest("value-at-risk"), "version": "1.0.0"},
+        "challenger": {"model_digest": digest("challenger"), "version": "1.1.0"},
+        "pairs": 504,
+        "labelled": 500,
+        "waiting": 3,
+        "window": {},
+        "differences": [
+            difference("Quantile loss at 99%", "-0.0120", "-0.0200", "-0.0040", "challenger"),
+            difference("Quantile loss at 97.5%", "0.0010", "-0.0030", "0.0050", None),
+        ],
+        "tables": [
+            {
+                "title": "Decisions, pair by pair",
+                "columns": ["Champion", "Challenger", "Pairs"],
+                "rows": [["forecast", "forecast", "500"]],
+            }
+        ],
+        "does_not_say": "A difference on these requests is no promise for others.",
+    }
+
+
+def difference(title: str, value: str, low: str, high: str, finding: str | None) -> dict[str, Any]:
+    return {
+        "metric": title.lower(),
+        "title": title,
+        "meaning": "What a forecast of a quantile is judged by.",
+        "unit": "percent",
+        "interval": "95%, Newey-West",
+        "n": 500,
+        "value": value,
+        "low": low,
+        "high": high,
+        "champion": "0.0900",
+        "challenger": "0.0780",
+        "evidence": {
+            "challenger_better": "41.20" if finding else "1.10",
+            "champion_better": "0.10",
+            "needed": "20",
+            "finding": finding,
+        },
     }
 
 

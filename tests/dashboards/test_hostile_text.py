@@ -17,6 +17,7 @@ PATHS = {
     "/models/value-at-risk/limits": ["/v1/models/value-at-risk", "/v1/reports/correctness"],
     "/models/value-at-risk/board-pack": ["/v1/models/value-at-risk", "/v1/reports/correctness"],
     "/models/value-at-risk/versions": ["/v1/models/value-at-risk"],
+    "/hub?q=x": ["/v1/hub/search"],
     "/alarms": ["/v1/alarms"],
     "/alarms/172": ["/v1/alarms/172", "/v1/me"],
     "/ledger": ["/v1/ledger", "/v1/ledger/entries"],

@@ -9,7 +9,14 @@ pytestmark = pytest.mark.browser
 
 VAR, CREDIT = "/models/value-at-risk", "/models/credit-default"
 PAGES = [
-    *("/", "/alarms", "/alarms?state=closed", "/alarms/172", "/alarms/158"),
+    *(
+        "/hub?q=credit+default",
+        "/",
+        "/alarms",
+        "/alarms?state=closed",
+        "/alarms/172",
+        "/alarms/158",
+    ),
     *(VAR, f"{VAR}/backtest", f"{VAR}/slices", f"{VAR}/labels", f"{VAR}/alarms"),
     *(f"{VAR}/challenger", f"{VAR}/drift", f"{VAR}/limits", f"{VAR}/versions"),
     *(f"{VAR}/board-pack", f"{CREDIT}/performance", f"{CREDIT}/calibration"),

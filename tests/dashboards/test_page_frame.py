@@ -28,6 +28,8 @@ PAGES = [
     "/alarms",
     "/alarms/172",
     "/alarms/158",
+    "/hub",
+    "/hub?q=credit+default&honesty=not+run+again&offset=20",
     "/register",
     "/register?overdue=1",
     f"/register/{TRADE_SIGNAL}",

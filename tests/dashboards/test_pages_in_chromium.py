@@ -11,6 +11,7 @@ pytestmark = pytest.mark.browser
 PAGES = [
     "/",
     "/models/value-at-risk",
+    "/hub?q=credit+default",
     "/register",
     "/register/sha256:" + hashlib.sha256(b"trade-signal").hexdigest(),
     "/ledger",

@@ -37,7 +37,7 @@ def test_each_hit_says_why_it_is_there(api):
     first = found["hits"][0]
     assert first["rank"] == 1
     assert any(reason["kind"] == "met" for reason in first["reasons"])
-    assert found["does_not_say"].startswith("Hits are ordered by what their authors wrote")
+    assert found["does_not_say"].startswith("A place in this list does not say")
 
 
 def test_a_slip_is_told(api):
