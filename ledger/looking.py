@@ -28,6 +28,14 @@ _NEWEST = text(
     "WHERE type = :type AND ref IN :wanted GROUP BY ref"
 ).bindparams(bindparam("wanted", expanding=True))
 
+_AFTER = text(
+    "SELECT leaf_index FROM ledger_entry WHERE type = :type AND ref IN :wanted "
+    "AND leaf_index > :leaf ORDER BY leaf_index LIMIT :limit OFFSET :skip"
+).bindparams(bindparam("wanted", expanding=True))
+_COUNT = text(
+    "SELECT count(*) FROM ledger_entry WHERE type = :type AND ref IN :wanted AND leaf_index > :leaf"
+).bindparams(bindparam("wanted", expanding=True))
+
 
 def entries_at(engine: Engine, leaves: Iterable[int]) -> Iterator[tuple[str, StoredEntry]]:
     """Type and entry of each leaf that there is, in no particular order."""
@@ -51,3 +59,23 @@ def newest_leaves(engine: Engine, kind: str, refs: Iterable[str]) -> dict[str, i
 def _pieces(wanted: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(wanted), LOOK_ENTRIES):
         yield wanted[start : start + LOOK_ENTRIES]
+
+
+def leaves_after(
+    engine: Engine, kind: str, refs: Iterable[str], leaf: int, *, limit: int, skip: int = 0
+) -> list[int]:
+    """The first leaves past one that hold an entry of a type about any of some references."""
+    given = {"type": kind, "wanted": sorted(set(refs)), "leaf": leaf, "limit": limit, "skip": skip}
+    if not given["wanted"]:
+        return []
+    with engine.connect() as connection:
+        return [int(row.leaf_index) for row in connection.execute(_AFTER, given)]
+
+
+def count_after(engine: Engine, kind: str, refs: Iterable[str], leaf: int) -> int:
+    """How many there are."""
+    given = {"type": kind, "wanted": sorted(set(refs)), "leaf": leaf}
+    if not given["wanted"]:
+        return 0
+    with engine.connect() as connection:
+        return int(connection.execute(_COUNT, given).scalar_one())

@@ -11,6 +11,7 @@ import json
 from array import array
 from functools import lru_cache
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ledger.canonical import canonical_bytes
@@ -71,14 +72,15 @@ class ExportHouse:
     def entries(
         self,
         *,
-        type: str,  # noqa: A002 - the field's name in an entry
+        type: str | None = None,  # noqa: A002 - the field's name in an entry
         ref: str | None = None,
         first: int = 0,
+        limit: int | None = None,
     ) -> Iterator[StoredEntry]:
-        """Entries of a type, in order."""
-        for leaf in self._places.get((type, ref), ()):
-            if leaf >= first:
-                yield self.entry(leaf)
+        """Entries in order, or those of a type."""
+        places = range(self.size) if type is None else self._places.get((type, ref), ())
+        found = (leaf for leaf in places if leaf >= first)
+        yield from map(self.entry, found if limit is None else islice(found, limit))
 
     def rows(self, index: int) -> list[bytes]:
         """The rows of a multi-row entry, in order."""
@@ -91,6 +93,12 @@ class ExportHouse:
         """The openings of one entry; those withheld or erased are not among them."""
         found = self._beside(openings_path(index // TILE_WIDTH)).get(index, [])
         return [Opening.from_bytes(canonical_bytes(line["opening"])) for line in found]
+
+    def open_range(self, first: int, end: int) -> Iterator[tuple[int, Opening]]:
+        """The openings of entries [first, end), with the leaf index of each."""
+        for leaf in range(first, end):
+            for opening in self.open(leaf):
+                yield leaf, opening
 
     def open_parts(self, index: int) -> Iterator[tuple[int, bytes]]:
         """The records of a batch's parts; an erased part stands in the file as zeros."""

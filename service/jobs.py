@@ -23,6 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from service import job_runs
 from service.alerts_delivery import deliver
+from service.champion import issue_comparison
 from service.clock import utc_ms
 from service.correctness import issue_correctness
 from service.drift import measure_drift
@@ -32,6 +33,7 @@ from service.job_runs import ACTOR, GRACE_S
 from service.lease import running
 from service.logs import configure
 from service.sealing import seal
+from service.shadow import score_shadows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 DELIVER_S: Final = 10  # between two looks for an alarm to be told
+SHADOW_S: Final = 5  # between two looks for requests that a shadow has not answered
 
 
 def daily_seal(house: Assembly) -> str:
@@ -63,6 +66,12 @@ def correctness(house: Assembly) -> str:
     return f"correctness report at leaf {issue_correctness(house, actor_id=ACTOR).index}"
 
 
+def comparison(house: Assembly) -> str:
+    """Compare every champion with its shadows."""
+    done = issue_comparison(house, actor_id=ACTOR)
+    return "" if done is None else f"comparison at leaf {done.index}"
+
+
 def honesty(house: Assembly) -> str:
     """Issue an honesty report."""
     return f"honesty report at leaf {issue_honesty(house, actor_id=ACTOR).index}"
@@ -79,12 +88,14 @@ JOBS: Final[Mapping[str, Callable[[Assembly], str]]] = {
     "seal": daily_seal,
     "drift": drift,
     "correctness": correctness,
+    "comparison": comparison,
     "honesty": honesty,
     "cosign": cosign,
     "deliver": deliver,
+    "shadow": score_shadows,
 }
 # Must not wait for a report that reads the whole log, nor for each other: a thread for each.
-QUICK: Final = frozenset({"cosign", "deliver"})
+QUICK: Final = frozenset({"cosign", "deliver", "shadow"})
 
 
 def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
@@ -162,9 +173,11 @@ def triggers(settings: Settings) -> dict[str, BaseTrigger]:
         "seal": CronTrigger(hour=settings.seal_hour_utc, minute=0, timezone="UTC"),
         "drift": CronTrigger(hour=settings.seal_hour_utc, minute=10, timezone="UTC"),
         "correctness": IntervalTrigger(minutes=every, timezone="UTC"),
+        "comparison": IntervalTrigger(minutes=every, timezone="UTC"),
         "honesty": CronTrigger(hour=settings.seal_hour_utc, minute=20, timezone="UTC"),
         "cosign": IntervalTrigger(seconds=settings.cosign_every_seconds, timezone="UTC"),
         "deliver": IntervalTrigger(seconds=DELIVER_S, timezone="UTC"),
+        "shadow": IntervalTrigger(seconds=SHADOW_S, timezone="UTC"),
     }
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 CONCLUSIONS: Final = ("satisfactory", "conditions", UNSATISFACTORY)
 TIERS: Final = ("high", "medium", "low")
+REPORTS: Final = ("honesty", "correctness", "comparison")  # what a decision is bound to
 KINDS: Final[Mapping[str, Kind[Any]]] = {
     kind.name: kind for kind in (CREDIT, VALUE_AT_RISK, SIGNAL)
 }
@@ -122,14 +123,33 @@ def approve(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> A
 
 
 def promote(assembly: Assembly, *, digest: str, alias: str, reason: str, actor_id: str) -> Appended:
-    """Point an alias (champion, challenger or shadow) at an approved model."""
+    """Point an alias (champion, challenger or shadow) at an approved model.
+
+    The entry's parents are the newest reports and the newest comparison: what was known by then.
+    """
     if alias not in ALIASES:
         raise FieldRefused("alias", f"expected one of {', '.join(ALIASES)}")
     name = assembly.inventory.catalog(fresh=True).resolve(digest).name  # refuses what may not run
     data = {"model_digest": digest, "name": name, "alias": alias, "reason": reason}
-    return _append(
-        assembly, "model.promoted", data, actor_id=actor_id, role=Role.APPROVER, ref=name
+    draft = Draft(
+        type="model.promoted",
+        actor_id=actor_id,
+        data=data,
+        event_time=assembly.now(),
+        parents=known_reports(assembly),
+        ref=name,
     )
+    appended = assembly.ledger.append(draft, assembly.signers[Role.APPROVER])
+    assembly.inventory.catalog(fresh=True)
+    return appended
+
+
+def known_reports(assembly: Assembly) -> tuple[int, ...]:
+    """Leaves of the newest report of each kind and of the newest comparison, if there are any."""
+    found = (
+        assembly.ledger.entries(type="report", ref=kind, newest=True, limit=1) for kind in REPORTS
+    )
+    return tuple(sorted(stored.index for entries in found for stored in entries))
 
 
 def withdraw(assembly: Assembly, *, digest: str, reason: str, actor_id: str) -> Appended:

@@ -62,13 +62,16 @@ def serve(data_dir: Path | None, host: str | None, port: int | None, workers: in
     run(settings_for(data_dir, host=host, port=port, workers=workers), click.echo)
 
 
+JOBS = ["seal", "drift", "correctness", "comparison", "honesty", "cosign", "deliver", "shadow"]
+
+
 @click.command(epilog="Example: assay scheduler --data-dir house --once drift --once correctness")
 @data_dir_option
 @click.option(
     "--once",
     "jobs",
     multiple=True,
-    type=click.Choice(["seal", "drift", "correctness", "honesty", "cosign", "deliver"]),
+    type=click.Choice(JOBS),
     help="Run this job now and exit; may be repeated.",
 )
 @told

@@ -75,14 +75,51 @@ def correctness(
             raise click.UsageError("--export needs --recompute")
         click.echo(json.dumps(_report(open_house(data_dir), leaf), indent=2))
         return
-    _recompute(leaf, export, data_dir)
+    _recompute(leaf, "correctness", export, data_dir)
 
 
-def _recompute(leaf: int, export: Path | None, data_dir: Path | None) -> None:
-    from service.correctness import recompute
+@report.command(
+    epilog="""\b
+Examples:
+  assay report comparison --data-dir house > comparison.json
+  assay report comparison --leaf 4711 --recompute --export house/export
+"""
+)
+@click.option("--leaf", type=click.IntRange(min=0), help="A recorded one, made again.")
+@click.option("--recompute", is_flag=True, help="Evaluate its range of the log again; compare.")
+@click.option(
+    "--export",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Recompute from an export; no house and no database are needed.",
+)
+@actor_option
+@data_dir_option
+@told
+def comparison(
+    *, leaf: int | None, recompute: bool, export: Path | None, actor: str, data_dir: Path | None
+) -> None:
+    """Champion beside challenger: what both answered to the same requests, compared."""
+    from service.champion import issue_comparison
+
+    if (leaf is None) == recompute or (export and not recompute):
+        raise click.UsageError("--leaf and --recompute go together; --export goes with both")
+    if leaf is not None:
+        _recompute(leaf, "comparison", export, data_dir)
+        return
+    house = open_house(data_dir)
+    done = issue_comparison(house, actor_id=actor)
+    if done is None:
+        raise click.ClickException(
+            "no version has the alias challenger or shadow; give one: assay models promote"
+        )
+    click.echo(json.dumps(_report(house, done.index), indent=2))
+
+
+def _recompute(leaf: int, kind: str, export: Path | None, data_dir: Path | None) -> None:
     from service.export_reading import as_house
+    from service.recomputing import recompute
 
-    done = recompute(as_house(export) if export else open_house(data_dir), leaf)
+    done = recompute(as_house(export) if export else open_house(data_dir), leaf, kind)
     click.echo(done.report, nl=False)
     click.echo(f"recorded   {done.recorded_digest}", err=True)
     click.echo(f"recomputed {done.digest}", err=True)

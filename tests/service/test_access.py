@@ -55,6 +55,8 @@ SCOPES = {
     ("POST", "/v1/proposals/0/confirm"): {R, M},
     ("POST", "/v1/proposals/0/reject"): {R, M},
     ("GET", "/v1/halts"): ALL,
+    ("GET", "/v1/models/credit-default/comparison"): {A, R, M},
+    ("GET", "/v1/jobs"): {A, R, M},
     ("POST", "/v1/halts"): {R, M},
     ("POST", "/v1/resumptions"): {R, M},
     ("POST", "/v1/admin/seals"): {M},

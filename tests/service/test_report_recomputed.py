@@ -10,13 +10,14 @@ from ledger.record import unsigned_body
 from models.reference import trade_signal
 from service import correctness
 from service.cli import main
-from service.correctness import issue_correctness, recompute
+from service.correctness import issue_correctness
 from service.errors import Missing
 from service.export_reading import as_house
 from service.exporting import export_house
 from service.lifecycle import LimitTerms
 from service.outcomes import Observed, record_outcomes
 from service.policies import sign_policy
+from service.recomputing import recompute
 
 
 def report_on(house, rows, value):
@@ -32,7 +33,15 @@ def fill(api):
     credit = house.inventory.resolve("credit-default").digest
     for terms in (
         LimitTerms("brier", "0.05", "max", "0", "all", 30, "threshold"),
-        LimitTerms("calibration_ratio", "1.1", "max", "0", "all", 30, "e-sr run_length=2000 maturity_days=0"),
+        LimitTerms(
+            "calibration_ratio",
+            "1.1",
+            "max",
+            "0",
+            "all",
+            30,
+            "e-sr run_length=2000 maturity_days=0",
+        ),
     ):
         sign_policy(house, digest=credit, terms=terms, on_alarm="alert", actor_id="risk")
     body = {"model": "credit-default", "rows": credit_rows(40)}
