@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dashboards import plots
 from dashboards.axes import real
+from dashboards.figures import Column, Figure
 from dashboards.words import figure, sentence
 
 if TYPE_CHECKING:
@@ -29,17 +31,31 @@ class Difference:
     champion: Any
     challenger: Any
     meaning: str
+    interval: str
+    evidence: Mapping[str, Any]
 
     @property
     def reading(self) -> str:
-        """What the interval allows one to say."""
+        """What the interval, looked at once, allows one to say."""
         low, high = real(self.low), real(self.high)
         if low is None or high is None:
-            return "No interval, so nothing can be said of the difference."
+            return "Too few pairs for an interval, so nothing can be said of the difference."
         if low <= 0 <= high:
             return "The interval holds nought: these pairs do not tell the two apart."
-        way = "higher" if low > 0 else "lower"
-        return f"The challenger's figure is {way} by {figure(self.low)} to {figure(self.high)}."
+        way = "more" if low > 0 else "less"
+        near, far = sorted((abs(low), abs(high)))
+        return f"The challenger lost {way}, by {figure(f'{near:.6g}')} to {figure(f'{far:.6g}')}."
+
+    @property
+    def found(self) -> str:
+        """What may be said however often one looks."""
+        finding, needed = self.evidence.get("finding"), figure(self.evidence.get("needed"))
+        if finding in ("challenger", "champion"):
+            held = figure(self.evidence.get(f"{finding}_better"))
+            return f"Evidence that the {finding} is better: {held}, past the {needed} it needs."
+        better = figure(self.evidence.get("challenger_better"))
+        worse = figure(self.evidence.get("champion_better"))
+        return f"Evidence: {better} for the challenger, {worse} for the champion; {needed} decide."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +68,51 @@ class Comparison:
     labelled: Any
     window: Mapping[str, Any]
     leaf: Any
+    issued_at: str
+    waiting: Any
     differences: tuple[Difference, ...]
     tables: tuple[Mapping[str, Any], ...]
     silent_on: str
+
+
+def drawn(comparison: Comparison, ident: str) -> Figure | None:
+    """The differences with their intervals around nought; None without any figure."""
+    columns = (
+        Column("Loss", "x"),
+        Column("Champion"),
+        Column("Challenger"),
+        Column("Difference", "value"),
+        Column("Low", "low"),
+        Column("High", "high"),
+        Column("Pairs", "n"),
+    )
+    rows = tuple(
+        (d.title, d.champion, d.challenger, d.value, d.low, d.high, d.n)
+        for d in comparison.differences
+    )
+    series = plots.Series.of(tuple(c.role for c in columns), rows)
+    if not series.points:
+        return None
+    text = " ".join(f"{d.title}: {d.reading}" for d in comparison.differences)
+    return Figure(
+        ident=ident,
+        kind="forest",
+        title="Challenger less champion, pair by pair",
+        told=text,
+        drawn=plots.forest(series, ident, around=0.0),
+        columns=columns,
+        rows=rows,
+        key=(
+            ("key-dot", "difference"),
+            ("key-whisker", "interval"),
+            ("key-limit", "no difference"),
+        ),
+        facts={
+            "comparison_leaf": comparison.leaf,
+            "champion": comparison.champion.get("model_digest"),
+            "challenger": comparison.challenger.get("model_digest"),
+        },
+    )
 
 
 def lay_out(body: Mapping[str, Any] | None) -> list[Comparison]:
@@ -73,6 +131,8 @@ def _one(item: Mapping[str, Any]) -> Comparison:
         labelled=item.get("labelled"),
         window=item.get("window") or {},
         leaf=item.get("leaf_index"),
+        issued_at=str(item.get("issued_at") or ""),
+        waiting=item.get("waiting"),
         differences=tuple(_difference(d) for d in item.get("differences") or ()),
         tables=tuple(item.get("tables") or ()),
         silent_on=str(item.get("does_not_say") or ""),
@@ -90,4 +150,6 @@ def _difference(item: Mapping[str, Any]) -> Difference:
         champion=item.get("champion"),
         challenger=item.get("challenger"),
         meaning=str(item.get("meaning") or ""),
+        interval=str(item.get("interval") or ""),
+        evidence=item.get("evidence") or {},
     )

@@ -48,6 +48,9 @@ def add_pages(pages: Blueprint, read: Read, act: Act | None) -> None:
     pages.add_url_rule("/models/<name>/<tab>", "model_tab", partial(_tab, read))
     pages.add_url_rule("/models/<name>/board-pack", "board_pack", partial(_board_pack, read))
     pages.add_url_rule("/models/<name>/figures/<figure>.csv", "figure_csv", partial(_csv, read))
+    pages.add_url_rule(
+        "/models/<name>/challenger/<int:number>.csv", "pairs_csv", partial(_pairs_csv, read)
+    )
     pages.add_url_rule("/models/<name>/figures/<figure>", "figure", partial(_figure, read))
 
 
@@ -101,13 +104,26 @@ def _figure(read: Read, name: str, figure: str) -> WerkzeugResponse:
     return redirect(f"{context['address']}/{tab.slug}{context['at'].query}#{figure}")
 
 
+def _pairs_csv(read: Read, name: str, number: int) -> Response:
+    """The paired differences of one comparison; it stands in no correctness report."""
+    found = part(read, f"/v1/models/{segment(name)}/comparison")
+    compared = champion.lay_out(found.body)
+    drawn = champion.drawn(compared[number - 1], "x") if 0 < number <= len(compared) else None
+    if drawn is None:
+        abort(404)
+    return _download(drawn.csv(model=name), f"{ident(name)}-paired-{number}.csv")
+
+
 def _csv(read: Read, name: str, figure: str) -> Response:
     context = _context(read, name, tabs.TABS[0])
     found, view = context["found"], context["correctness"]
     _, wanted = _find(context, figure)
     text = wanted.csv(model=name, model_digest=found.digest, report_leaf=view.leaf)
+    return _download(text, f"{ident(name)}-{figure}-{view.leaf}.csv")
+
+
+def _download(text: str, file: str) -> Response:
     response = Response(text, content_type="text/csv; charset=utf-8")
-    file = f"{ident(name)}-{figure}-{view.leaf}.csv"
     response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
     return guard(response)
 
@@ -205,7 +221,11 @@ def _own_limits(read: Read, context: Mapping[str, Any]) -> dict[str, Any]:
 
 def _own_challenger(read: Read, context: Mapping[str, Any]) -> dict[str, Any]:
     found = part(read, f"/v1/models/{segment(context['model']['name'])}/comparison")
-    return {"challenger_part": found, "challenger": champion.lay_out(found.body)}
+    compared = champion.lay_out(found.body)
+    return {
+        "challenger_part": found,
+        "challenger": [(c, champion.drawn(c, f"paired-{n}")) for n, c in enumerate(compared, 1)],
+    }
 
 
 def _own_versions(read: Read, context: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG001

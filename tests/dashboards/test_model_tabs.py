@@ -225,3 +225,33 @@ def test_alarm_says_who_was_told_and_what_went_wrong(site):
     told = {"channel": "mail", "state": "waiting", "attempts": 2, "error": "no route to the relay"}
     site.house.answers["/v1/alarms/172"]["deliveries"] = [told]
     assert "mail waiting after 2 attempts: no route to the relay" in site.page("/alarms/172").words
+
+
+def test_challenger_is_read_once_and_however_often(site):
+    page = site.page(f"{MODEL}/challenger")
+    assert "1.1.0 beside 1.0.0" in page.words
+    assert "504 pairs, 500 with an outcome, 3 not yet answered by the challenger" in page.words
+    assert "The challenger lost less, by 0.004 to 0.02." in page.words
+    assert "Evidence that the challenger is better: 41.2, past the 20 it needs." in page.words
+    assert "The interval holds nought: these pairs do not tell the two apart." in page.words
+    assert "1.1 for the challenger, 0.1 for the champion; 20 decide" in page.words
+    assert page.all("figure", cls="forest")
+    found = rows_of(site.response(f"{MODEL}/challenger/1.csv"))
+    assert [(r["Difference"], r["Low"]) for r in found] == [
+        ("-0.0120", "-0.0200"),
+        ("0.0010", "-0.0030"),
+    ]
+    assert {r["comparison_leaf"] for r in found} == {"167"}
+    assert site.response(f"{MODEL}/challenger/2.csv").status_code == 404
+    assert site.response("/models/credit-default/challenger/1.csv").status_code == 404
+
+
+def test_model_without_a_challenger_says_how_to_get_one(site):
+    for name in ("credit-default", "trade-signal"):
+        assert "the alias challenger" in site.page(f"/models/{name}/challenger").words
+    site.house.answers[f"/v1{MODEL}/comparison"] = dashboards.ReadError(
+        403, {"detail": "needs risk"}
+    )
+    words = site.page(f"{MODEL}/challenger").words
+    assert "Needs risk" in words
+    assert "the alias challenger" not in words
