@@ -13,6 +13,7 @@ from ledger.refusals import (
     LedgerError,
     NoteError,
     OpeningMismatch,
+    ReceiptError,
     RecordError,
     SignatureRefused,
     TileError,
@@ -45,14 +46,6 @@ __all__ = [
     "TileError",
     "TlogPolicyError",
 ]
-
-
-class ReceiptError(LedgerError):
-    """A receipt is malformed, or its parts do not belong together."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"receipt: {reason}")
-        self.reason = reason
 
 
 class ConsistencyError(LedgerError):

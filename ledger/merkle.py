@@ -17,6 +17,7 @@ from ledger.errors import ConsistencyError, InclusionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+from ledger.inclusion import verify_inclusion
 from ledger.tree import (
     EMPTY_ROOT,
     HASH_BYTES,
@@ -131,21 +132,6 @@ def _split(size: int) -> int:
 
 
 # --- proofs checked --------------------------------------------------------------------------
-
-
-def verify_inclusion(
-    leaf_hash: bytes, index: int, *, size: int, path: Sequence[bytes], root: bytes
-) -> None:
-    """Check that `leaf_hash` is leaf `index` of the tree of `size` leaves with `root`.
-
-    `path` holds 32-byte sibling hashes, lowest first. RFC 9162, section 2.1.3.2; sides and length
-    of the path follow from index and size. Raises InclusionError, with expected and computed root.
-    """
-    if len(root) != HASH_BYTES:
-        raise InclusionError(index=index, size=size, reason="a hash is not 32 bytes wide")
-    computed = root_through(leaf_hash, index, size=size, path=path)
-    if computed != root:
-        raise InclusionError(index=index, size=size, root=root, computed=computed)
 
 
 def verify_consistency(

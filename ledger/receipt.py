@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger.canonical import parse_canonical
 from ledger.checkpoint import NOTE_MAX, KeyHistory, open_checkpoint
 from ledger.entry import parse_entry
-from ledger.errors import ReceiptError
 from ledger.grammar import HEX64, LEAF, check_fields, list_of, one_of, text
+from ledger.inclusion import verify_inclusion
 from ledger.log_keys import follow, parse_lines
-from ledger.merkle import verify_inclusion
-from ledger.refusals import RecordError
+from ledger.refusals import ReceiptError, RecordError
 from ledger.tile_paths import ENTRY_MAX
 from ledger.tree import leaf_hash
 

@@ -97,3 +97,11 @@ class SignatureRefused(LedgerError):
         super().__init__(f"signature by key {key}: {reason}")
         self.key = key
         self.reason = reason
+
+
+class ReceiptError(LedgerError):
+    """A receipt is malformed, or its parts do not belong together."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"receipt: {reason}")
+        self.reason = reason
