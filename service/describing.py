@@ -10,6 +10,7 @@ from models.hub.bom import ml_bom
 from models.hub.card import parse_card
 from models.hub.signing import check_files
 from service.clock import parse_utc
+from service.intake import signed_blobs
 from service.loading import statement_of
 from service.model_keys import trusted
 
@@ -63,7 +64,7 @@ def check_model(house: Assembly, digest: str) -> list[Checked]:
     except ModelError as error:
         found.append(Checked("statement", str(error), holds=False))
     try:
-        names = (digest, *house.inventory.manifest(digest).blobs)
+        names = (digest, *signed_blobs(house, house.inventory.manifest(digest)))
         files = {name: house.blobs.get(name) for name in names}
         found.append(Checked("files", f"{len(files)} files hash to their digests", holds=True))
     except ModelError as error:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.hub.card import Card
+    from models.hub.manifest import Manifest
     from service.assembly import Assembly
 
 LOCK_MAX: Final = 16 << 20  # bytes of an environment's lock file
@@ -134,10 +135,23 @@ def sign_package(house: Assembly, package: Package) -> tuple[bytes, str]:
     pem, signer = house_key(house)
     manifest = package.manifest
     files = {manifest.digest: manifest.to_bytes()}
-    for digest in manifest.blobs:
+    for digest in signed_blobs(house, manifest, package.blobs):
         known = package.blobs.get(digest)
         files[digest] = house.blobs.get(digest) if known is None else known
     return sign_files(files, pem), signer.holder
+
+
+def signed_blobs(
+    house: Assembly, manifest: Manifest, at_hand: Mapping[str, bytes] | None = None
+) -> list[str]:
+    """The blobs that a signature is over: all, but an environment that nobody here has."""
+    return [
+        digest
+        for digest in manifest.blobs
+        if digest != manifest.environment_digest
+        or digest in (at_hand or {})
+        or house.blobs.has(digest)
+    ]
 
 
 def _not_published(house: Assembly, digest: str) -> None:

@@ -20,10 +20,17 @@ DEVELOPER: Final = "model-development"
 VALIDATOR: Final = "model-validation"
 
 
-def publish_package(house: Assembly, package: Package, *, actor_id: str) -> str:
-    """Store and record a package; returns the model's digest. It may not run yet."""
+def publish_package(
+    house: Assembly, package: Package, *, actor_id: str, signature: bytes | None = None
+) -> str:
+    """Store and record a package, and its files' signature where there is one.
+
+    Returns the model's digest. It may not run yet.
+    """
     key = house.signers[Role.PUBLISHER]
-    published = store_package(house.blobs, package, key_id=key.key_id, sign=key.sign)
+    published = store_package(
+        house.blobs, package, key_id=key.key_id, sign=key.sign, signature=signature
+    )
     lifecycle.publish(
         house,
         digest=published.digest,

@@ -65,6 +65,7 @@ def publish_reference(until: datetime | None, data_dir: Path | None) -> None:
     what an earlier one left undone, and leaves alone what somebody decided since.
     """
     from models.reference.training import train_all
+    from service.intake import sign_package
     from service.publishing import DEVELOPER, VALIDATOR, publish_package, put_to_work
 
     house = open_house(data_dir)
@@ -74,7 +75,8 @@ def publish_reference(until: datetime | None, data_dir: Path | None) -> None:
         history = house.inventory.catalog(fresh=True).history(name)
         done = {e.type for e in history if e.data["model_digest"] == digest}
         if not done:
-            publish_package(house, package, actor_id=DEVELOPER)
+            signature, _ = sign_package(house, package)
+            publish_package(house, package, actor_id=DEVELOPER, signature=signature)
         if done <= {"model.published", "model.approved"}:
             put_to_work(house, digest, reason="reference model", actor_id=VALIDATOR)
             click.echo(f"{name:<26} {digest} published, approved, promoted")
@@ -103,7 +105,11 @@ def publish_reference(until: datetime | None, data_dir: Path | None) -> None:
     help="The tier the model is put in.",
 )
 @click.option("--next-review", metavar="DATE", required=True, help="Overdue after this day.")
-@click.option("--report", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--report",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The report; stored by digest, which the entry names.",
+)
 @data_dir_option
 @told
 def validate(

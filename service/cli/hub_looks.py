@@ -57,7 +57,13 @@ def _show(line: Line) -> None:
 @click.command("relied-on", epilog="Example: assay models relied-on my-model --limit 20")
 @click.argument("model", metavar="MODEL")
 @click.option("--since", type=click.IntRange(0), default=0, help="From this leaf on.")
-@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 500),
+    default=20,
+    show_default=True,
+    help="Predictions listed.",
+)
 @data_dir_option
 @told
 def relied_on(model: str, since: int, limit: int, data_dir: Path | None) -> None:

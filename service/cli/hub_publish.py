@@ -125,7 +125,13 @@ def publish(
 @click.argument("model", metavar="MODEL")
 @click.option("--data", "table", required=True, type=_file, help="Rows with known outcomes (CSV).")
 @click.option("--target", required=True, help="The outcome's column: 0 or 1.")
-@click.option("--rows", type=click.IntRange(1, 20_000), default=1000, show_default=True)
+@click.option(
+    "--rows",
+    type=click.IntRange(1, 20_000),
+    default=1000,
+    show_default=True,
+    help="At most so many of them.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: any free port]")
 @click.option("--stay", is_flag=True, help="Then go on serving the dashboards, until Ctrl-C.")
 @data_dir_option
@@ -185,7 +191,13 @@ def list_signers(data_dir: Path | None) -> None:
 
 @signer.command("renew", epilog="Example: assay models signer renew --holder 'model desk'")
 @click.option("--holder", help="Whose key it is, as its statement says. [default: the log's name]")
-@click.option("--days", type=click.IntRange(1, 3650), default=730, show_default=True)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=730,
+    show_default=True,
+    help="How long it counts.",
+)
 @data_dir_option
 @told
 def renew_signer(holder: str | None, days: int, data_dir: Path | None) -> None:
