@@ -26,6 +26,7 @@ SCOPES = {
     ("GET", "/v1/models/credit-default/drift"): ALL,
     ("GET", "/v1/hub/hub.json"): ALL,
     ("GET", "/v1/hub/blobs/" + "0" * 64): {A, R, M},
+    ("GET", "/v1/hub/search?q=credit"): ALL,
     ("GET", "/v1/hub/register"): ALL,
     ("GET", "/v1/hub/models/sha256:" + "0" * 64 + "/reliance"): {A, R, M},
     ("GET", "/v1/hub/models/sha256:" + "0" * 64 + "/bom"): ALL,

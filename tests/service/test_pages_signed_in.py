@@ -212,6 +212,7 @@ def pages(api):
         "/models/trade-signal/versions": ["model-validation"],
         "/models/trade-signal/board-pack": ["Sign-off", "Risk committee"],
         "/models/trade-signal/figures/hit-rate.csv": ["Window,Value,Low,High,Rows"],
+        "/hub": ["Find a model", "credit-default", "Computed honestly"],
         "/alarms": ["trade-signal", "a look at it"],
         f"/alarms/{api.alarm}": ["a look at it", "shadow"],
         "/ledger": ["test.example/log", "prediction", "outcome", "2026-11-24"],
@@ -222,7 +223,7 @@ def pages(api):
     }
 
 
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(21))
 @pytest.mark.parametrize("scope", ["risk", "auditor"])
 def test_every_page_renders_over_the_real_api(api, number, scope):
     path, expected = list(pages(api).items())[number]
