@@ -209,10 +209,11 @@ def _own_limits(read: Read, context: Mapping[str, Any]) -> dict[str, Any]:
     every = limits.lay_out(signed.body, found)
     me = part(read, "/v1/me").body or {}
     asked = part(read, "/v1/proposals").body
+    titled = {e.metric: e for e in found.estimates} if found else {}
     return {
         "me": me,
         "may": context["can_act"] and bool(alarms.MAY_ACT & set(me.get("scopes") or ())),
-        "waiting": proposals.waiting(asked, context["digests"]),
+        "waiting": proposals.waiting(asked, context["digests"], titled),
         "limits_part": signed,
         "limits": [limit for limit in every if limit.replaced_at is None],
         "past_limits": [limit for limit in every if limit.replaced_at is not None],

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 Roles = tuple[str, ...]
-LINE: Final = 26  # px of one line of a forest
-NAME, RIGHT = 34, 90  # percent of a forest's width where names end, where counts begin
+LINE: Final = 42  # px of one line of a forest: its name, and below it the interval
+EDGE: Final = 2  # percent of a forest's width kept free at each side
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def forest(series: Series, ident: str, around: float | None = None) -> Markup:
     low, span, height = marks[0], marks[-1] - marks[0], TOP + FOOT + LINE * len(series.points)
 
     def x(value: float) -> float:
-        return round(NAME + (RIGHT - NAME) * min(1.0, max(0.0, (value - low) / span)), 3)
+        return round(EDGE + (100 - 2 * EDGE) * min(1.0, max(0.0, (value - low) / span)), 3)
 
     body = [
         f'<line class="grid" x1="{x(t)}%" x2="{x(t)}%" y1="{TOP}" y2="{height - FOOT}"/>'
@@ -182,12 +182,12 @@ def forest(series: Series, ident: str, around: float | None = None) -> Markup:
             f'y2="{height - FOOT}"/>'
         )
     for place, p in enumerate(series.points):
-        y = TOP + LINE * place + LINE / 2
-        body.append(f'<text class="name" x="0" y="{y + 4:g}">{escape(_cut(p.name))}</text>')
+        y = TOP + LINE * place + LINE - 12
+        body.append(f'<text class="name" x="0" y="{y - 12:g}">{escape(p.name)}</text>')
         if p.n:
             text = escape(count(p.n))
             body.append(
-                f'<text class="count" x="100%" y="{y + 4:g}" text-anchor="end">{text}</text>'
+                f'<text class="count" x="100%" y="{y - 12:g}" text-anchor="end">{text}</text>'
             )
         if p.low is not None and p.high is not None:
             body.append(
@@ -203,10 +203,6 @@ def forest(series: Series, ident: str, around: float | None = None) -> Markup:
         f'<div class="chart one"><svg class="plot" id="{ident}-plot" width="100%" '
         f'height="{height}" aria-hidden="true">{"".join(body)}</svg></div>'
     )
-
-
-def _cut(text: str, most: int = 30) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _whisker(scale: Scale, x: float, p: Dot) -> list[str]:

@@ -15,6 +15,8 @@ from dashboards.words import sentence
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dashboards.correctness import Estimate
+
 WAITING: Final = "waiting"
 ACTS: Final = ("confirm", "reject")
 
@@ -37,21 +39,24 @@ class Proposal:
         return bool(actor) and actor != self.proposed_by
 
 
-def waiting(body: Mapping[str, Any] | None, digests: Sequence[str]) -> list[Proposal]:
-    """Proposals about one of these models that nobody decided on yet."""
+def waiting(
+    body: Mapping[str, Any] | None, digests: Sequence[str], named: Mapping[str, Estimate]
+) -> list[Proposal]:
+    """Proposals about one of these models that nobody decided on yet; `named` gives the titles."""
     return [
-        _one(item)
+        _one(item, named)
         for item in (body or {}).get("proposals") or ()
         if item.get("state") == WAITING
         and (item.get("asked") or {}).get("model_digest") in set(digests)
     ]
 
 
-def _one(item: Mapping[str, Any]) -> Proposal:
+def _one(item: Mapping[str, Any], named: Mapping[str, Estimate]) -> Proposal:
     asked = item.get("asked") or {}
     terms = asked.get("terms")
     if terms:
-        limit = limits.signed({**terms, "on_alarm": asked.get("on_alarm")})
+        known = named.get(str(terms.get("metric")))
+        limit = limits.signed({**terms, "on_alarm": asked.get("on_alarm")}, named=known)
         title, told = f"{limit.title}: {limit.said}", limit.terms
     else:
         title, told = "The model answers again", ()

@@ -200,7 +200,9 @@ def test_overview_without_the_right_to_alarms_says_so_and_stands(site):
 
 def test_change_of_a_limit_waits_for_another_person_than_who_proposed_it(site):
     page = site.page(f"{MODEL}/limits")
-    assert "Waits for a second person: Exceedances 990 250d: at most 9" in page.words
+    assert (
+        "Waits for a second person: Exceedances of the 99% VaR in 250 days: at most 9" in page.words
+    )
     assert "Proposed by risk:meyer" in page.words
     confirm, reject = (
         b for b in page.all("button") if "/proposals/" in (b.get("formaction") or "")
