@@ -7,7 +7,6 @@ and an append that fails raises before any score is returned.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,13 @@ from ledger.committing import commit_row
 from ledger.condition import Unless
 from ledger.errors import Overtaken
 from ledger.keys import Role
+from ledger.randomness import random_bytes
 from ledger.record import Draft, row_bytes
 from ledger.seal import RowTree
 from models.errors import InputRefused, ModelError
 from models.runtime.predictor import recorded
 from service.errors import FieldRefused, ServiceError
+from service.switch import SHADOW, Halted
 from service.verification.policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
@@ -92,11 +93,15 @@ def predict(assembly: Assembly, ask: Ask) -> Answer:
     """
     try:
         return _predict(assembly, ask)
-    except (ModelError, ServiceError):
+    except (ModelError, ServiceError) as error:
         if ask.idempotency_key:
             known = assembly.ledger.duplicate_of(ask.idempotency_key, ask.request_digest)
             if known is not None:
                 return Answer(known)
+        if isinstance(error, Halted) and error.halt.state == SHADOW:
+            from service.shadow import keep  # noqa: PLC0415 - it needs this module
+
+            raise keep(assembly, ask, error) from error
         raise
 
 
@@ -163,7 +168,7 @@ def execute(predictor: Predictor, rows: Sequence[Mapping[str, object]]) -> list[
 
 def record(assembly: Assembly, ask: Ask, ref: ModelRef, rows: Sequence[Row]) -> Draft:
     """The prediction entry: commitments in the log, openings encrypted beside it."""
-    subject = ask.subject or "sub_" + os.urandom(16).hex()
+    subject = ask.subject or "sub_" + random_bytes(16).hex()
     objects: list[dict[str, object]] = []
     openings: list[SealedOpening] = []
     reference: str | None = None
@@ -173,7 +178,7 @@ def record(assembly: Assembly, ask: Ask, ref: ModelRef, rows: Sequence[Row]) -> 
             row.inputs,
             recorded(row.output, row.reasons),
             row.output.decision,
-            os.urandom,
+            random_bytes,
             caller_reference=None if index else ask.caller_reference,
         )
         reference = reference or made.caller_reference

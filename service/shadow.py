@@ -12,7 +12,7 @@ by it. Each run records how many and why, as a `refusal` entry with cause `Shado
 parent is the last entry passed: where to go on is in the log, and so is what is missing.
 
 A model halted into `shadow` by an alarm is another thing: it is asked, computes and is recorded at
-once, and the caller gets 409 with the alarm and the entry (`kept`).
+once, and the caller gets 409 with the alarm and the entry (`keep`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from ledger.keys import Role
 from ledger.looking import count_after, leaves_after
 from ledger.record import Draft, unsigned_body
 from models.errors import ModelError
-from models.hub.catalog import CHAMPION
+from models.hub.catalog import CHAMPION, ModelRef
 from service.auth import Identity, Scope
 from service.errors import ServiceError
 from service.kept import read
-from service.predict import Ask, decide
+from service.predict import Ask, decide, execute, record
 from service.source import SHADOWS
+from service.switch import Halted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,6 +81,24 @@ def score_shadows(assembly: Assembly) -> str:
                 skipped = sum(skips.counts.values())
                 told.append(f"{model.name}@{alias}: {scored} scored, {skipped} left out")
     return "; ".join(told)
+
+
+def keep(assembly: Assembly, ask: Ask, halted: Halted) -> Halted:
+    """What a model halted into `shadow` computes, recorded and not answered: the 409 names it.
+
+    Under another idempotency key than the caller's, or a retry would be answered with it.
+    """
+    ref = ModelRef(digest=halted.digest, name=halted.halt.name)
+    key = ask.idempotency_key
+    mine = replace(
+        ask,
+        caller=CALLER,
+        idempotency_key=key and hashlib.sha256(f"halted\0{key}".encode()).hexdigest(),
+    )
+    rows = execute(assembly.inventory.predictor(ref.digest), mine.rows)
+    draft = record(assembly, mine, ref, rows)
+    done = assembly.ledger.append(draft, assembly.signers[Role.PRODUCER], deadline=ask.deadline)
+    return Halted(halted.digest, halted.halt, recorded=done.index)
 
 
 def _may_run(assembly: Assembly, digest: str) -> bool:

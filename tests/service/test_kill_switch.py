@@ -1,11 +1,17 @@
 """A halted model answers nobody: at once, over processes and restarts, until two people resume it."""
 
+import threading
+import time
+
+import httpx
 import pytest
 
 from houses import Api, credit_rows, make_house, problem_of
 from ledger.record import unsigned_body
+from servers import Server, free_port
 from service.alerts import close
 from service.assembly import assemble
+from service.auth import Scope
 from service.errors import FieldRefused, ServiceError
 from service.switch import Halted, Switch, halt_by_hand, resume, switch_of
 
@@ -132,4 +138,86 @@ def test_a_newer_version_answers_in_its_place(tmp_path):
     house = make_house(tmp_path / "house")
     halt(house)
     assert switch_of(house).halt_of("sha256:" + "1" * 64) is None
+    house.engine.dispose()
+
+
+# --- shadow ------------------------------------------------------------------------------------
+
+
+def test_a_model_halted_into_shadow_computes_is_recorded_and_answers_nobody(api):
+    before = api.predict().get_json()["rows"][0]["outputs"]
+    halt(api.house, "shadow")
+    api.house.inventory.catalog(fresh=True)
+    refused = api.predict(idempotency="one")
+    assert refused.status_code == 409
+    leaf = problem_of(refused)["prediction_leaf"]
+    assert f"recorded as {leaf}" in problem_of(refused)["detail"]
+    assert not any(str(value) in refused.get_data(as_text=True) for value in before.values())
+    body = unsigned_body(api.house.ledger.entry(leaf).entry)
+    assert (body["type"], body["actor_id"]) == ("prediction", "house:shadow")
+    assert api.trader.get(f"/v1/predictions/{leaf}").status_code == 403
+    seen = api.risk.get(f"/v1/predictions/{leaf}").get_json()["rows"][0]
+    assert (seen["outputs"], seen["inputs"]) == (before, None)
+    outcome = {"prediction_id": f"{leaf}.0", "value": "1", "observed_at": "2026-01-01"}
+    assert api.outcomes.post("/v1/outcomes", {"outcomes": [outcome]}).status_code == 200
+
+
+def test_a_retry_is_not_answered_with_what_the_shadow_computed(api):
+    halt(api.house, "shadow")
+    api.house.inventory.catalog(fresh=True)
+    leaves = {problem_of(api.predict(idempotency="one"))["prediction_leaf"] for _ in range(3)}
+    assert len(leaves) == 1
+    resume(api.house, digest=digest_of(api.house), reason="f", actor_id="a", second_person="b")
+    api.house.inventory.catalog(fresh=True)
+    answer = api.predict(idempotency="one")
+    assert answer.status_code == 200
+    assert answer.get_json()["leaf_index"] not in leaves
+
+
+def test_a_blocked_model_computes_nothing(api):
+    halt(api.house)
+    api.house.inventory.catalog(fresh=True)
+    size = api.house.ledger.size
+    assert problem_of(api.predict())["prediction_leaf"] is None
+    assert api.house.ledger.size == size
+
+
+# --- processes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_process_of_a_server_stops_within_the_bound(tmp_path):
+    """Two workers under load; the halt is written by a third process. Prints the delay measured."""
+    house = make_house(tmp_path / "house")
+    key = house.callers.issue("desk", [Scope.TRADER])
+    server = Server(house.settings.data_dir, free_port(), 2)
+    server.wait_for_workers(2)
+    body = {"model": NAME, "features": credit_rows(1)[0]}
+    last_answer, refused, stop = [0.0], [0], threading.Event()
+
+    def ask():
+        with httpx.Client(headers={"Authorization": f"Bearer {key}"}) as client:
+            while not stop.is_set():
+                answer = client.post(f"{server.address}/v1/predictions", json=body, timeout=30)
+                if answer.status_code == 200:
+                    last_answer[0] = time.monotonic()
+                elif answer.status_code == 409:
+                    refused[0] += 1
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    halted = halt(house)
+    at = time.monotonic()
+    time.sleep(1.5)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    server.kill()
+    last = max(entry.index for entry in house.ledger.entries(type="prediction"))
+    print(f"last answer {last_answer[0] - at:+.3f} s after the halt, {refused[0]} refused")
+    assert last < halted.index, "no prediction has a later leaf than the halt"
+    assert refused[0] > 0
+    assert last_answer[0] - at < 1
     house.engine.dispose()
