@@ -5,89 +5,58 @@ model format. Rows are batched per model, read once and never held all at the sa
 recorded by columns goes through whole: from its records the model makes records again, and equal
 bytes need no second look.
 
-Five outcomes, counted and never mixed: bit-exact; within the tolerance that the policy declares
-for that output; different; erased (the opening was destroyed and an entry says so); not replayable
-(the opening or the model is not in the export). Replay says nothing on accuracy: a model that was
-wrong replays exactly.
+Replay says nothing on accuracy: a model that was
+wrong replays exactly. `comparing` holds them apart.
+
+The export is run in parts, ranges of leaves always cut at the same places (`bundle`), and each
+part's counts and findings are put together in leaf order: so parts may run anywhere, and be kept.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from ledger.errors import LedgerError
-from service.auditor.bundle import Finding, RecordedRow
+from service.auditor.bundle import Finding
+from service.auditor.comparing import (
+    CHECK,
+    FINDINGS_KEPT,
+    Comparison,
+    ModelRefused,
+    ModelUnavailable,
+    Tally,
+    compare,
+)
+from service.auditor.replay_batches import run_batch
 from service.verification.evidence import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ledger.columnar import Columns
-    from service.auditor.bundle import Bundle, RecordedBatch
+    from service.auditor.bundle import Bundle
+    from service.auditor.comparing import Load, Rerun
+    from service.auditor.recorded import Part, RecordedRow
     from service.verification.policy import Policy
 
-CHECK: Final = "execution"
-RECORD_ROWS: Final = 8192  # of a batch, run at once: bounds memory
+    Engine = Callable[[Sequence[Part]], Iterable["PartReplay"]]
+
+__all__ = [
+    "BATCH_ROWS",
+    "CHECK",
+    "FINDINGS_KEPT",
+    "Comparison",
+    "Execution",
+    "ModelRefused",
+    "ModelUnavailable",
+    "PartReplay",
+    "Replay",
+    "merge",
+    "replay_bundle",
+    "replay_part",
+]
+
 BATCH_ROWS: Final = 1024  # past this the model's own cost per row no longer falls
-FINDINGS_KEPT: Final = 1000  # the rest is counted: a report must stay readable and bounded
-_INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,15})")  # 16 digits cover 2^53
-
-
-class Comparison(StrEnum):
-    """What running a row again showed."""
-
-    BIT_EXACT = "bit_exact"
-    WITHIN_TOLERANCE = "within_tolerance"
-    DIFFERENT = "different"
-    ERASED = "erased"
-    NOT_REPLAYABLE = "not_replayable"
-
-
-class ModelUnavailable(Exception):
-    """The model cannot be loaded because a part of it is not in the export."""
-
-
-class ModelRefused(Exception):
-    """The model's bytes are there and must not be run: a digest or a test vector differs."""
-
-
-class Executed(Protocol):
-    """What the model answers when run again, as recorded texts; or why it refuses the inputs."""
-
-    @property
-    def outputs(self) -> Mapping[str, str]:
-        """By output name, as the texts that are committed to."""
-
-    @property
-    def decision(self) -> str:
-        """What follows from the outputs."""
-
-    @property
-    def refused(self) -> str | None:
-        """Why these inputs cannot be run; None when they were."""
-
-
-class Rerun(Protocol):
-    """A model, ready to run recorded rows again."""
-
-    def __call__(self, rows: Sequence[Mapping[str, str]], /) -> Sequence[Executed]:
-        """Rows as texts by input name."""
-
-    def records(
-        self, columns: Columns, records: bytes, *, served: int
-    ) -> tuple[bytes, Mapping[int, str]]:
-        """Records made again of the same salts and inputs; rows refused, by place, and why.
-
-        `served` is how many rows the batch has, of which these may be some.
-        """
-
-
-if TYPE_CHECKING:
-    Load = Callable[[str], Rerun]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,52 +99,45 @@ class Replay:
         return sum(execution.replayed for execution in self.executions)
 
 
-@dataclass(slots=True)
-class _Tally:
-    policy: Policy
-    load: Load
-    progress: Callable[[int], None] | None
-    counts: dict[str, Counter[Comparison]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    failed: int = 0
-    unavailable: dict[str, str] = field(default_factory=dict)
-    loaded: dict[str, Rerun | None] = field(default_factory=dict)
+@dataclass(frozen=True, slots=True)
+class PartReplay:
+    """What running one part again showed. `refused`: models that must not be run, first use."""
 
-    def count(self, model_digest: str, comparison: Comparison, rows: int = 1) -> None:
-        self.counts.setdefault(model_digest, Counter())[comparison] += rows
-        if self.progress is not None:
-            self.progress(rows)
+    counts: Mapping[str, Mapping[Comparison, int]]
+    findings: tuple[Finding, ...]
+    failed: int
+    unavailable: Mapping[str, str]
+    refused: Mapping[str, int]
 
-    def differ(self, row: RecordedRow, expected: str, got: str, subject: str) -> None:
-        self.count(row.model_digest, Comparison.DIFFERENT)
-        self.failed += 1
-        if len(self.findings) < FINDINGS_KEPT:
-            self.findings.append(
-                Finding(check=CHECK, leaf=row.leaf, expected=expected, got=got, subject=subject)
-            )
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON: what is kept of a part by an audit that may be gone on with."""
+        return {
+            "counts": {m: {str(k): n for k, n in c.items()} for m, c in self.counts.items()},
+            "findings": [asdict(finding) for finding in self.findings],
+            "failed": self.failed,
+            "unavailable": dict(self.unavailable),
+            "refused": dict(self.refused),
+        }
 
-    def model(self, digest: str, leaf: int) -> Rerun | None:
-        """Load once; a model that must not be run fails at the first leaf that used it."""
-        if digest not in self.loaded:
-            try:
-                self.loaded[digest] = self.load(digest)
-            except ModelUnavailable as error:
-                self.loaded[digest] = None
-                self.unavailable[digest] = str(error)
-            except ModelRefused as error:
-                self.loaded[digest] = None
-                self.unavailable[digest] = str(error)
-                self.failed += 1
-                self.findings.append(
-                    Finding(
-                        check=CHECK,
-                        leaf=leaf,
-                        expected=f"{digest} loads and repeats its own test vectors",
-                        got=str(error),
-                        subject=f"model {digest}",
-                    )
-                )
-        return self.loaded[digest]
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> PartReplay:
+        """Read it again. Raises KeyError, TypeError or ValueError."""
+        counts = {
+            str(model): {Comparison(kind): int(n) for kind, n in found.items()}
+            for model, found in value["counts"].items()
+        }
+        return cls(
+            counts=counts,
+            findings=tuple(Finding(**finding) for finding in value["findings"]),
+            failed=int(value["failed"]),
+            unavailable={str(k): str(v) for k, v in value["unavailable"].items()},
+            refused={str(k): int(v) for k, v in value["refused"].items()},
+        )
+
+    @property
+    def rows(self) -> int:
+        """How many rows were settled."""
+        return sum(sum(found.values()) for found in self.counts.values())
 
 
 def replay_bundle(
@@ -184,14 +146,35 @@ def replay_bundle(
     *,
     policy: Policy,
     progress: Callable[[int], None] | None = None,
+    engine: Engine | None = None,
 ) -> Replay:
     """Run every opened row again; `progress` is told how many rows were settled.
 
-    `load(digest)` returns the callable of a model, or raises ModelUnavailable or ModelRefused.
+    `load(digest)` returns the callable of a model, or raises ModelUnavailable or ModelRefused. An
+    `engine` runs the parts elsewhere, in any order, and loads models itself. Parts and how they are
+    put together are the same either way, so the result is too.
     """
-    tally = _Tally(policy, load, progress)
+    if engine is not None:
+        return merge(engine(bundle.parts()))
+    loaded: dict[str, Rerun | None] = {}
+    parts = bundle.parts()
+    return merge(
+        replay_part(p, load, policy=policy, progress=progress, loaded=loaded) for p in parts
+    )
+
+
+def replay_part(
+    part: Part,
+    load: Load,
+    *,
+    policy: Policy,
+    progress: Callable[[int], None] | None = None,
+    loaded: dict[str, Rerun | None] | None = None,
+) -> PartReplay:
+    """Run the rows of one part again. `loaded` keeps models from part to part."""
+    tally = Tally(policy, load, progress, loaded={} if loaded is None else loaded)
     waiting: dict[str, list[RecordedRow]] = {}
-    for row in bundle.rows():
+    for row in part.rows():
         if row.inputs is None:
             kind = Comparison.ERASED if row.erased else Comparison.NOT_REPLAYABLE
             tally.count(row.model_digest, kind)
@@ -202,19 +185,46 @@ def replay_bundle(
             _run(tally, waiting.pop(row.model_digest))
     for batch in waiting.values():
         _run(tally, batch)
-    for recorded in bundle.batches():
-        _run_batch(tally, recorded, bundle.log.erased)
-    return Replay(
-        executions=tuple(
-            Execution(digest, tally.counts[digest]) for digest in sorted(tally.counts)
-        ),
-        findings=tuple(sorted(tally.findings, key=lambda f: (f.leaf is None, f.leaf, f.subject))),
-        failed=tally.failed,
-        unavailable=tally.unavailable,
+    for recorded in part.batches():
+        run_batch(tally, recorded, part.erased)
+    return PartReplay(
+        tally.counts, tuple(tally.findings), tally.failed, tally.unavailable, tally.refused
     )
 
 
-def _run(tally: _Tally, batch: list[RecordedRow]) -> None:
+def merge(parts: Iterable[PartReplay]) -> Replay:
+    """Parts in leaf order as one replay. A model that must not be run is one failure."""
+    counts: dict[str, Counter[Comparison]] = {}
+    findings: list[Finding] = []
+    unavailable: dict[str, str] = {}
+    refused: dict[str, int] = {}
+    failed = 0
+    for part in parts:
+        for model, found in part.counts.items():
+            counts.setdefault(model, Counter()).update(found)
+        findings += part.findings[: FINDINGS_KEPT - len(findings)]
+        unavailable = {**part.unavailable, **unavailable}
+        refused = {**part.refused, **refused}
+        failed += part.failed
+    findings += [
+        Finding(
+            check=CHECK,
+            leaf=leaf,
+            expected=f"{digest} loads and repeats its own test vectors",
+            got=unavailable[digest],
+            subject=f"model {digest}",
+        )
+        for digest, leaf in refused.items()
+    ]
+    return Replay(
+        executions=tuple(Execution(digest, counts[digest]) for digest in sorted(counts)),
+        findings=tuple(sorted(findings, key=lambda f: (f.leaf is None, f.leaf, f.subject))),
+        failed=failed + len(refused),
+        unavailable=unavailable,
+    )
+
+
+def _run(tally: Tally, batch: list[RecordedRow]) -> None:
     digest = batch[0].model_digest
     rerun = tally.model(digest, batch[0].leaf)
     if rerun is None:
@@ -222,116 +232,4 @@ def _run(tally: _Tally, batch: list[RecordedRow]) -> None:
         return
     results = rerun([row.inputs or {} for row in batch])
     for row, executed in zip(batch, results, strict=True):
-        _compare(tally, row, executed)
-
-
-def _run_batch(tally: _Tally, batch: RecordedBatch, erased: Mapping[tuple[int, int], int]) -> None:
-    """Run a batch's records again, some thousands at a time; equal bytes are bit-exact rows."""
-    width, whole = batch.columns.width, batch.records
-    for first in range(0, batch.row_count, RECORD_ROWS):
-        rows = range(first, min(first + RECORD_ROWS, batch.row_count))
-        piece = b"" if whole is None else whole[rows.start * width : rows.stop * width]
-        there = _there(piece, width)
-        if len(there) < len(rows):
-            for row in set(rows).difference(first + place for place in there):
-                known = (batch.leaf, row) in erased
-                kind = Comparison.ERASED if known else Comparison.NOT_REPLAYABLE
-                tally.count(batch.model_digest, kind)
-            piece = b"".join(piece[place * width : (place + 1) * width] for place in there)
-        if there:
-            _run_records(tally, batch, piece, [first + place for place in there])
-
-
-def _there(records: bytes, width: int) -> Sequence[int]:
-    """The places of the records that are more than zero bytes."""
-    places = range(len(records) // width)
-    if bytes(width) not in records:
-        return places
-    return [place for place in places if any(records[place * width : (place + 1) * width])]
-
-
-def _run_records(tally: _Tally, batch: RecordedBatch, records: bytes, rows: Sequence[int]) -> None:
-    """Run records of these rows again."""
-    rerun = tally.model(batch.model_digest, batch.leaf)
-    if rerun is None:
-        tally.count(batch.model_digest, Comparison.NOT_REPLAYABLE, len(rows))
-        return
-    made, refused = rerun.records(batch.columns, records, served=batch.row_count)
-    if made == records and not refused:
-        tally.count(batch.model_digest, Comparison.BIT_EXACT, len(rows))
-        return
-    width = batch.columns.width
-    for place, row in enumerate(rows):
-        old, new = (part[place * width : (place + 1) * width] for part in (records, made))
-        if old == new and place not in refused:
-            tally.count(batch.model_digest, Comparison.BIT_EXACT)
-        else:
-            _compare(tally, _in_words(batch, row, old), _Again.of(batch, new, refused.get(place)))
-
-
-def _in_words(batch: RecordedBatch, row: int, record: bytes) -> RecordedRow:
-    """One record as a row of texts; a decision that the columns do not name is none."""
-    outputs, decision = _outputs(batch.columns, record)
-    return RecordedRow(
-        leaf=batch.leaf,
-        row_index=row,
-        model_digest=batch.model_digest,
-        model_name=batch.model_name,
-        inputs={},
-        outputs=outputs,
-        decision=decision,
-    )
-
-
-def _outputs(columns: Columns, record: bytes) -> tuple[dict[str, str], str]:
-    try:
-        row = columns.row(record)
-    except LedgerError:
-        return {}, ""
-    return {name: str(value) for name, value in row.outputs.items()}, row.decision
-
-
-@dataclass(frozen=True, slots=True)
-class _Again:
-    """What the model made of one record."""
-
-    outputs: Mapping[str, str]
-    decision: str
-    refused: str | None
-
-    @classmethod
-    def of(cls, batch: RecordedBatch, record: bytes, refused: str | None) -> _Again:
-        return cls(*_outputs(batch.columns, record), refused)
-
-
-def _compare(tally: _Tally, row: RecordedRow, executed: Executed) -> None:
-    """Every recorded text against the one just made; the first difference names itself."""
-    where = f"prediction {row.leaf}.{row.row_index}"
-    if executed.refused is not None:
-        tally.differ(row, "inputs that the model accepts", executed.refused, where)
-        return
-    tolerances = tally.policy.rule_for(row.model_name).tolerances
-    exact = True
-    for name in sorted(row.outputs.keys() | executed.outputs.keys()):
-        recorded, again = row.outputs.get(name), executed.outputs.get(name)
-        if recorded == again:
-            continue
-        if not _within(recorded, again, tolerances.get(name, 0)):
-            told = "no such output" if again is None else again
-            got = "not recorded" if recorded is None else recorded
-            tally.differ(row, f"{told} (the model, run again)", got, f"{where}, output {name}")
-            return
-        exact = False
-    if row.decision != executed.decision:
-        told = f"{executed.decision} (the model, run again)"
-        tally.differ(row, told, row.decision, f"{where}, decision")
-        return
-    tally.count(row.model_digest, Comparison.BIT_EXACT if exact else Comparison.WITHIN_TOLERANCE)
-
-
-def _within(recorded: str | None, again: str | None, tolerance: int) -> bool:
-    if recorded is None or again is None or not tolerance:
-        return False
-    if not _INTEGER.fullmatch(recorded) or not _INTEGER.fullmatch(again):
-        return False
-    return abs(int(recorded) - int(again)) <= tolerance
+        compare(tally, row, executed)

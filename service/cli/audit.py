@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ledger.layout import Source
     from service.auditor.honesty import HonestyReport
     from service.auditor.state import AuditState
+    from service.cli.audit_parts import Workers
     from service.cli.auditing import Audit
 
 __all__ = ["Progress", "audit_command", "audit_directory", "exit_status"]
@@ -48,6 +50,7 @@ Examples:
   assay audit house/export --key house/log.vkey --receipts desk/receipts
   assay audit house/export --key house/log.vkey --witness-policy witnesses.txt
   assay audit house/export --key house/log.vkey --json honesty.json --size 512
+  assay audit house/export --key house/log.vkey --engine ray --workers 8 --work parts
   assay audit house/export --key 'example.org/log+1a2b3c4d+AZ...' --policy house-policy.json
 
 \b
@@ -101,6 +104,22 @@ Exit status:
 @click.option("--mldsa-key", metavar="VKEY", help="Demand a signature of this ML-DSA-44 key too.")
 @click.option("--no-replay", is_flag=True, help="Do not run the models again.")
 @click.option(
+    "--engine",
+    type=click.Choice(["process", "ray"]),
+    default="process",
+    show_default=True,
+    help="What runs the models again: this process, or Ray (the extra `ray`).",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="With --engine ray: how many. [default: cores]"
+)
+@click.option("--ray-address", help="With --engine ray: a running cluster; workers read EXPORT.")
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep finished parts of the replay here; after a stop the same command goes on.",
+)
+@click.option(
     "--json",
     "json_file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -122,6 +141,10 @@ def audit_command(
     mldsa_key: str | None,
     json_file: Path | None,
     no_replay: bool,
+    engine: str,
+    workers: int | None,
+    ray_address: str | None,
+    work: Path | None,
 ) -> None:
     """Check an export, a directory or an address, then run every recorded execution again.
 
@@ -134,6 +157,8 @@ def audit_command(
         raise CouldNotCheck("--size and --state: an older checkpoint is no audit to go on from")
     if size is not None and witness_file is not None:
         raise CouldNotCheck("--size and --witness-policy: witnesses are asked of the newest one")
+    if engine == "ray" and "://" in export:
+        raise CouldNotCheck("--engine ray reads a directory that every worker sees; download it")
     vkey = verifier_key(key)
     asked = Asked(
         policy=appraisal_policy(policy_file),
@@ -145,19 +170,35 @@ def audit_command(
         since=None if since_file is None else kept_note("--since", since_file),
         witnesses=witness_policy(witness_file),
         second=second_key(mldsa_key),
+        work=work,
     )
     for option, file in (("--json", json_file), ("--state", state_file)):
         if file is not None and not file.parent.is_dir():
             raise CouldNotCheck(f"{option}: {file.parent} is not a directory")
     if asked.earlier is not None and asked.reads_all and not full:
         click.echo(f"Reading the whole log: {asked.reads_all}.", err=True)
-    audit = _audited(export, vkey, asked)
+    with _workers(engine, workers, ray_address) as run:
+        audit = _audited(export, vkey, replace(asked, workers=run))
     if json_file is not None:
         _write("--json", json_file, audit.report.to_bytes() + b"\n")
     print_report(audit.report)
     if state_file is not None:
         _keep(state_file, audit.state)
     context.exit(exit_status(audit.report))
+
+
+@contextlib.contextmanager
+def _workers(engine: str, count: int | None, address: str | None) -> Iterator[Workers | None]:
+    """What runs parts of the replay; None for this process alone."""
+    if engine != "ray":
+        if count is not None or address is not None:
+            raise CouldNotCheck("--workers and --ray-address belong to --engine ray")
+        yield None
+        return
+    from service.cli.ray_engine import ray_workers
+
+    with ray_workers(count or os.cpu_count() or 1, address) as run:
+        yield run
 
 
 def _audited(export: str, vkey: str, asked: Asked) -> Audit:

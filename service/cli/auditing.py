@@ -10,6 +10,7 @@ no further. Then only what is new is read, unless the earlier audit asked for le
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ledger.bound_tiles import BoundTiles
@@ -27,10 +28,12 @@ from service.auditor.prefix import PrefixSource
 from service.auditor.receipts import CHECK as RECEIPT
 from service.auditor.receipts import CLAIM as RECEIPT_CLAIM
 from service.auditor.receipts import check_receipts, find_receipts
+from service.auditor.recorded import blob_of
 from service.auditor.replay import ModelRefused, ModelUnavailable, replay_bundle
 from service.auditor.state import AuditState, StateRefused
 from service.auditor.verify import Check, Findings, verify_bundle
 from service.auditor.witnessed import check_second, check_witnesses
+from service.cli.audit_parts import KeptParts, in_order, program_digest, run_part, run_parts
 from service.verification.policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
@@ -42,8 +45,10 @@ if TYPE_CHECKING:
     from ledger.post_quantum import SecondKey
     from ledger.tlog_policy import TlogPolicy
     from models.runtime import Predictor
+    from service.auditor.comparing import Executed, Load, Rerun
     from service.auditor.honesty import HonestyReport
-    from service.auditor.replay import Executed, Load, Rerun
+    from service.auditor.replay import Engine
+    from service.cli.audit_parts import Workers
     from service.verification.policy import Policy
 
 NO_FINDINGS = Findings((), ())
@@ -63,7 +68,8 @@ class Asked:
     """What an audit is to do. `full` reads the whole log also where an earlier audit is known.
 
     `since` is a checkpoint seen before, which this log must have grown from; as a note it is opened
-    with the log's keys first.
+    with the log's keys first. `workers` run parts of
+    the replay elsewhere; in `work` finished parts are kept, so that the audit can be gone on with.
     """
 
     policy: Policy = DEFAULT_POLICY
@@ -74,6 +80,8 @@ class Asked:
     receipts: Path | None = None
     since: Checkpoint | str | None = None
     witnesses: TlogPolicy | None = None
+    workers: Workers | None = None
+    work: Path | None = None
     second: SecondKey | None = None
 
     @property
@@ -202,7 +210,11 @@ class _Auditor:
         if self.asked.replay:
             progress = _counted(self.told.replay, bundle.row_count)
             replayed = replay_bundle(
-                bundle, _loader(bundle), policy=self.asked.policy, progress=progress
+                bundle,
+                loader(self.source),
+                policy=self.asked.policy,
+                progress=progress,
+                engine=self._engine(bundle, progress),
             )
         earlier = self.asked.earlier
         return honesty.build(
@@ -215,6 +227,26 @@ class _Auditor:
             beside=beside,
             since=earlier.checkpoint if earlier is not None and bundle.before.size else None,
         )
+
+    def _engine(self, bundle: Bundle, progress: Callable[[int], None] | None) -> Engine | None:
+        """What runs the parts, when they are not simply run here one after the other."""
+        if self.asked.workers is None and self.asked.work is None:
+            return None
+        log, policy = bundle.log, self.asked.policy
+        task = partial(run_part, policy=policy)
+        run = in_order if self.asked.workers is None else self.asked.workers
+        kept = None
+        if self.asked.work is not None:
+            told = {
+                "log_key": str(self.keys.newest),
+                "tree_size": str(log.tree_size),
+                "root_hash": log.root.hex(),
+                "from": str(bundle.before.size),
+                "policy_digest": policy.digest,
+                "program": program_digest(),
+            }
+            kept = KeptParts(self.asked.work, told)
+        return partial(run_parts, task, run, kept, progress)
 
     def _stopped(self, newest: _Newest, growth: Findings) -> Audit:
         """The log is not the one that was audited: nothing else of it is looked at."""
@@ -298,11 +330,11 @@ class LoadedModel:
         return again(self.predictor, columns, records, served=served)
 
 
-def _loader(bundle: Bundle) -> Load:
+def loader(source: Source) -> Load:
     """Loads a model out of the export: the manifest under its digest, then each artifact."""
 
     def read_blob(digest: str) -> bytes:
-        data = bundle.blob(digest)
+        data = blob_of(source, digest)
         if data is None:
             raise ModelUnavailable(f"{digest} is not in the export")
         return data

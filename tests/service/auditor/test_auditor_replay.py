@@ -34,6 +34,10 @@ class Recorded:
     """A bundle of which replay reads the rows only."""
 
     kept: list = field(default_factory=list)
+    erased: frozenset = frozenset()
+
+    def parts(self):
+        return [self]
 
     def rows(self):
         return iter(self.kept)
