@@ -2,7 +2,7 @@
 
 |page|reads or sends|
 |---|---|
-|`/alarms`, `/alarms?state=open`|`/v1/alarms`|
+|`/alarms`, `/alarms?state=open`|`/v1/alarms`, `/v1/jobs`|
 |`/alarms/<n>`|`/v1/alarms/<n>`, `/v1/me`|
 |POST `/alarms/<n>/<act>`|`/v1/alarms/<n>/<act>` as the reader|
 
@@ -49,6 +49,7 @@ def _list(read: Read) -> Response:
         "alarms.html",
         counts=body.get("counts") or {},
         chosen=state if narrowed else None,
+        jobs=part(read, "/v1/jobs").body,
         alarm_list=alarms.listed(part(lambda _: body, "")),
     )
 

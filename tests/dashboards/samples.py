@@ -209,6 +209,29 @@ def _house() -> bytes:
         "/v1/predictions/40.1": prediction(40, rows=3, row=1),
         "/v1/predictions/64.0": prediction(64, rows=1),
         "/openapi.json": stored("openapi"),
+        "/v1/jobs": {
+            "scheduler": {"holder": "risk-1:4711", "heard_s_ago": 4},
+            "jobs": [
+                {
+                    "job": "correctness",
+                    "started_at": at(171),
+                    "finished_at": at(171),
+                    "succeeded_at": at(171),
+                    "failures": 0,
+                    "result": "report at leaf 171",
+                    "overdue_since": None,
+                },
+                {
+                    "job": "drift",
+                    "started_at": at(158),
+                    "finished_at": None,
+                    "succeeded_at": None,
+                    "failures": 2,
+                    "result": None,
+                    "overdue_since": at(160),
+                },
+            ],
+        },
         "/v1/halts": {
             "halts": [
                 {

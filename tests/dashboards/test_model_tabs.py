@@ -184,7 +184,7 @@ def test_alarms_are_narrowed_by_state_through_the_api(site):
     site.page("/alarms?state=open")
     assert "/v1/alarms?state=open" in site.house.asked
     site.page("/alarms?state=%22odd%22")
-    assert site.house.asked[-1] == "/v1/alarms"
+    assert site.house.asked[-2:] == ["/v1/alarms", "/v1/jobs"]
 
 
 def test_overview_counts_open_alarms_by_model(site):
@@ -257,3 +257,14 @@ def test_model_without_a_challenger_says_how_to_get_one(site):
     words = site.page(f"{MODEL}/challenger").words
     assert "Needs risk" in words
     assert "the alias challenger" not in words
+
+
+def test_alarms_page_says_whether_a_scheduler_runs_and_what_is_overdue(site):
+    words = site.page("/alarms").words
+    assert "risk-1:4711, heard 4 seconds ago." in words
+    assert "Drift 2026-11-25 05:38:07 UTC" in words
+    assert "2 since 2026-11-25 05:40:07 UTC" in words
+    site.house.answers["/v1/jobs"]["scheduler"] = None
+    assert "None runs: no report is issued by itself" in site.page("/alarms").words
+    del site.house.answers["/v1/jobs"]
+    assert "scheduler" not in site.page("/alarms").words

@@ -21,7 +21,7 @@ PAGES = [
     *(f"{VAR}/challenger", f"{VAR}/drift", f"{VAR}/limits", f"{VAR}/versions"),
     *(f"{VAR}/board-pack", f"{CREDIT}/performance", f"{CREDIT}/calibration"),
     *("/ledger", "/ledger/entries/40", "/predictions/40.1", "/predictions/64.0", "/docs"),
-    *("/sign-in", "/models/nothing"),
+    *("/sign-in", "/models/nothing", "/hub", "/register"),
 ]
 SERIOUS = {"serious", "critical"}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
