@@ -41,23 +41,34 @@ def rank_coefficient(scores: NDArray[np.float64], returns: NDArray[np.float64]) 
 
 def sharpe(daily: NDArray[np.float64]) -> Measured | str:
     """Yearly ratio with its interval."""
-    found = _moments(daily)
+    found = _shape(daily)
     if isinstance(found, str):
         return found
-    ratio, variance = found
-    half = Z95 * math.sqrt(variance)
+    ratio, skew, tails = found
+    half = Z95 * math.sqrt(ratio_variance(ratio, skew, tails, len(daily)))
     root = math.sqrt(YEAR)
     return Measured(ratio * root, (ratio - half) * root, (ratio + half) * root, len(daily))
 
 
 def deflated_sharpe(daily: NDArray[np.float64], trials: int) -> Measured | str:
     """Chance that the ratio beats the best of `trials` worthless ones; 1 trial: that it beats 0."""
-    found = _moments(daily)
+    found = _shape(daily)
     if isinstance(found, str):
         return found
-    ratio, variance = found
-    z = (ratio - best_of(trials) / math.sqrt(len(daily) - 1)) / math.sqrt(variance)
-    return Measured(_NORMAL.cdf(z), None, None, len(daily))
+    ratio, skew, tails = found
+    floor = best_of(trials) / math.sqrt(len(daily) - 1)
+    return Measured(chance_above(floor, ratio, skew, tails, len(daily)), None, None, len(daily))
+
+
+def chance_above(floor: float, ratio: float, skew: float, tails: float, n: int) -> float:
+    """Chance that a ratio measured over n days is above `floor`; the `tails` of a normal are 3."""
+    error = math.sqrt(ratio_variance(ratio, skew, tails, n))
+    return _NORMAL.cdf((ratio - floor) / error)
+
+
+def ratio_variance(ratio: float, skew: float, tails: float, n: int) -> float:
+    """Variance of the estimate of a day's ratio."""
+    return (1 - skew * ratio + (tails - 1) / 4 * ratio**2) / (n - 1)
 
 
 def best_of(trials: int) -> float:
@@ -69,18 +80,18 @@ def best_of(trials: int) -> float:
     return (1 - EULER) * first + EULER * second
 
 
-def _moments(daily: NDArray[np.float64]) -> tuple[float, float] | str:
-    """A day's ratio and the variance of its estimate."""
+def _shape(daily: NDArray[np.float64]) -> tuple[float, float, float] | str:
+    """A day's ratio, skew and tails (fourth moment)."""
     n = len(daily)
     gap = daily - exact_sum(daily) / n
     spread = math.sqrt(exact_sum(gap * gap) / n)
     if spread <= 0:
         return "the daily result never changes, so there is no ratio"
-    ratio = exact_sum(daily) / n / spread
-    scaled = gap / spread
+    ratio, scaled = exact_sum(daily) / n / spread, gap / spread
     skew, tails = exact_sum(scaled**3) / n, exact_sum(scaled**4) / n
-    variance = (1 - skew * ratio + (tails - 1) / 4 * ratio**2) / (n - 1)
-    return (ratio, variance) if variance > 0 else "too few different days for a ratio"
+    if ratio_variance(ratio, skew, tails, n) <= 0:
+        return "too few different days for a ratio"
+    return ratio, skew, tails
 
 
 def _correlation(

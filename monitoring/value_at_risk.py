@@ -36,6 +36,7 @@ class VarRow:
     source: Labelled
     over: dict[str, bool]
     loss_pct: float
+    limit_990_pct: float
     es_975_pct: float  # NaN: the model records none
 
 
@@ -49,7 +50,11 @@ def read(pair: Labelled) -> VarRow | None:
         over[level] = backtest.exceeded(pair.value, limit)
     shortfall = outputs.get("es_975_pct_q16")
     return VarRow(
-        pair, over, -float(pair.value), math.nan if shortfall is None else shortfall / Q16
+        pair,
+        over,
+        -float(pair.value),
+        outputs["var_990_pct_q16"] / Q16,
+        math.nan if shortfall is None else shortfall / Q16,
     )
 
 
@@ -271,6 +276,7 @@ def tables(rows: Rows[VarRow], joined: Joined) -> list[Table]:
                 tuple(_level_row(rows, level) for level in LEVELS),
             )
         )
+        found.append(_days(rows[-BASEL_DAYS:]))
     missing = len(joined.unlabelled)
     if missing:
         found.append(
@@ -281,6 +287,23 @@ def tables(rows: Rows[VarRow], joined: Joined) -> list[Table]:
             )
         )
     return found
+
+
+def _days(rows: Rows[VarRow]) -> Table:
+    """Each day's P&L beside the limit promised for it, which is a loss and so below nought."""
+    shown = []
+    for at, row in enumerate(rows):
+        day = rows.spoke_on(at)
+        shown.append(
+            (
+                rows.prediction_id(at) if day is None else day[:10],
+                decimal_text(-row.loss_pct, 4),
+                decimal_text(-row.limit_990_pct, 4),
+                "beyond" if row.over["990"] else "",
+            )
+        )
+    columns = ("Day", "P&L in percent", "VaR 99% as P&L", "Exceeded")
+    return Table("Newest days against the 99% VaR", columns, tuple(shown))
 
 
 def _level_row(rows: Rows[VarRow], level: str) -> tuple[str, ...]:
