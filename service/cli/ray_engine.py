@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from service.cli.audit_parts import Task, Workers
 
 RETRIES: Final = 3
+STARTS: Final = 2
 IN_FLIGHT: Final = 3  # tasks handed out per worker: none waits for the driver, memory stays small
 
 
@@ -49,12 +50,7 @@ def ray_workers(count: int, address: str | None = None) -> Iterator[Workers]:
     where: dict[str, Any] = {"num_cpus": count, "include_dashboard": False}
     if address is not None:
         where = {"address": address}
-    try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
-    except Exception as error:
-        ray.shutdown()
-        told = str(error).strip().partition("\n")[0][:200]
-        raise CouldNotCheck(f"--engine ray: it does not start: {told}") from error
+    _start(ray, where)
     try:
 
         def run(task: Task, parts: Sequence[Part]) -> Iterator[tuple[int, PartReplay]]:
@@ -63,6 +59,20 @@ def ray_workers(count: int, address: str | None = None) -> Iterator[Workers]:
         yield run
     finally:
         ray.shutdown()
+
+
+def _start(ray: Any, where: dict[str, Any]) -> None:  # noqa: ANN401 - the module
+    """Start Ray or join it. On a busy machine its half minute may not do: then once more."""
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
+        except Exception as error:
+            ray.shutdown()
+            if not left:
+                told = " ".join(str(error).split())[:200]
+                raise CouldNotCheck(f"--engine ray: it does not start: {told}") from error
+        else:
+            return
 
 
 def _run(

@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -231,7 +232,11 @@ def test_ray_gives_the_same_bytes_and_survives_a_lost_worker(exported, tmp_path)
     from service.cli.ray_engine import ray_workers
 
     marker = str(tmp_path / "died")
-    with ray_workers(2) as workers:
+    with ExitStack() as stack:
+        try:
+            workers = stack.enter_context(ray_workers(2))
+        except CouldNotCheck as error:
+            pytest.skip(str(error))  # too busy a machine: Ray gives itself 30 seconds
         whole = report(exported)
         assert report(exported, workers=workers) == whole
 
