@@ -9,7 +9,14 @@ import json
 import pytest
 
 from ledger.canonical import canonical_bytes
-from ledger.errors import KeyRefused, LedgerError, NoteError, ReceiptError, RecordError
+from ledger.errors import (
+    KeyRefused,
+    LedgerError,
+    NoteError,
+    ReceiptError,
+    RecordError,
+    SignatureRefused,
+)
 from ledger.keys import POSSESSION_TAG, Role, SigningKey
 from ledger.layout import CHECKPOINT, HISTORY, LOG_KEYS
 from ledger.log_keys import follow, parse_lines
@@ -206,6 +213,21 @@ def test_a_successor_that_the_old_key_did_not_sign_leads_nowhere():
     log.name_first()
     log.replace(by=THIRD.key)
     with pytest.raises(KeyRefused, match="signed in place of"):
+        follow(OLD.vkey, parse_lines(log.chain()))
+    assert ("key", LOG_KEYS) in found(log, OLD)
+
+
+def test_a_successor_over_which_the_old_keys_signature_is_forged_leads_nowhere():
+    class Forger:
+        """Names the old key and signs with another."""
+
+        key_id = OLD.key.key_id
+        sign = THIRD.key.sign
+
+    log = Rotated()
+    log.name_first()
+    log.replace(by=Forger)
+    with pytest.raises(SignatureRefused):
         follow(OLD.vkey, parse_lines(log.chain()))
     assert ("key", LOG_KEYS) in found(log, OLD)
 
