@@ -1,6 +1,10 @@
 """An export of 2020 whose log changed its own key twice, cosigned by two witnesses."""
 
+from contextlib import closing
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -10,6 +14,7 @@ from ledger.note import open_checkpoint, split_note
 from ledger.receipt import follow_receipts
 from ledger.tlog_policy import load_policy
 from ledger.verify import verify_export
+from service.auditor.web import WebSource
 from service.cli.audit import exit_status
 from service.cli.auditing import Asked, audit_source
 
@@ -47,3 +52,14 @@ def test_a_client_follows_from_the_first_key_to_the_newest_checkpoint():
     assert open_checkpoint(note, keys).size == verify_export(EXPORT, VKEYS["log"]).tree_size
     with pytest.raises(Exception, match="not signed by"):
         open_checkpoint(note, VKEYS["first"])
+
+
+def test_an_audit_of_an_address_follows_too(tmp_path):
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    handler = partial(quiet, directory=str(BUNDLE / "export"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with closing(WebSource(f"http://127.0.0.1:{server.server_port}", tmp_path)) as source:
+            report = audit_source(source, VKEYS["first"], Asked(replay=False)).report
+        server.shutdown()
+    assert report.findings == ()
