@@ -9,6 +9,11 @@
 5. A static **export** holds the whole log; `verify` recomputes all of it from bytes, with the
    standard library and one Ed25519 library.
 
+What reads a format stands apart from what writes it, so that the verifier is short: `entry` and
+`record`, `checkpoint` and `note`, `tree` and `merkle`, `tile_paths` and `tiles`, `public_keys` and
+`keys`, `opened` and `commitment`, `envelope` and `signing`, `refusals` and `errors`. The writing
+half hands out the reading names too.
+
 Only the pure half is re-exported here: no database, no clock, no I/O. The stateful half is imported
 by module: `log.Ledger` (append, group commit), `store` and `tables` (SQLite), `vault` (encrypted
 openings), `seal` (merkletools), `export`. The ledger does not judge: it records a failed claim as
