@@ -63,7 +63,7 @@ class Figure:
     """One chart, everything it shows in `rows`, in the order they are drawn."""
 
     ident: str
-    kind: str  # history, reliability, strip or forest
+    kind: str  # history, reliability, days, ratios or forest
     title: str
     told: str
     drawn: Markup
@@ -81,6 +81,11 @@ class Figure:
         """Rows with their place in the drawing, as the table lists them."""
         numbered = list(enumerate(self.rows))
         return numbered[::-1] if self.newest_first else numbered
+
+    def marked(self, row: Sequence[Any]) -> bool:
+        """Whether a row is beyond a limit or a forecast."""
+        cells = zip(self.columns, row, strict=True)
+        return any(c.role == "mark" and str(value or "").strip() for c, value in cells)
 
     def csv(self, **facts: Any) -> str:  # noqa: ANN401 - facts of the page
         """The table as RFC 4180 text, figures as reported, each line with where it comes from."""

@@ -301,7 +301,7 @@ def _told_strip(series: Series) -> str:
     text += f"{series.points[-1].name}"
     if not marked:
         return f"{text}. No loss went beyond the forecast."
-    return f"{text}. The loss went beyond the forecast on {len(marked)}, last {marked[-1].name}."
+    return f"{text}. The loss went beyond the forecast on {len(marked)}, last on {marked[-1].name}."
 
 
 def _told_ratios(series: Series) -> str:
@@ -340,7 +340,7 @@ KNOWN: Final = (
         {},
     ),
     Plot(
-        "strip",
+        "days",
         _strip_roles,
         _told_strip,
         strip,

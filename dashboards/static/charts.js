@@ -98,7 +98,7 @@ const SERIES = {
     ],
     bands: [{ series: [3, 2], fill: () => `${ink("--brass")}26` }],
   }),
-  strip: (data) => ({
+  days: (data) => ({
     data: [data.value, data.line],
     series: [
       { stroke: () => ink("--steel"), width: 1, paths: uPlot.paths.bars({ size: [0.5, 6] }), fill: () => ink("--steel"), points: { show: false } },

@@ -273,7 +273,22 @@ def _house() -> bytes:
     found["/v1/models/credit-default/comparison"] = {"comparisons": []}
     found["/v1/proposals"] = {"proposals": [proposal("risk:meyer"), proposal("x", "expired")]}
     found["/v1/policies"] = {"policies": [policy(19, replaced_at=20), policy(20)]}
+    report = found["/v1/reports/correctness"]["report"]
+    next(m for m in report["evaluated_models"] if m["model_name"] == "value-at-risk")[
+        "tables"
+    ].append(days())
     return pickle.dumps(found)
+
+
+def days() -> dict[str, Any]:
+    """Forty days against their forecast, every ninth beyond it."""
+    rows = [
+        [f"2008-{9 + n // 28:02d}-{n % 28 + 1:02d}", f"{1.1 - n % 9 * 0.6:.4f}", "-3.1000",
+         "beyond" if n % 9 == 8 else ""]
+        for n in range(40)
+    ]  # fmt: skip
+    columns = ["Day", "P&L in percent", "VaR 99% as P&L", "Exceeded"]
+    return {"title": "Newest days against the 99% VaR", "columns": columns, "rows": rows}
 
 
 def catalog_line(name: str) -> dict[str, Any]:

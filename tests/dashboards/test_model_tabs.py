@@ -134,7 +134,7 @@ def test_board_pack_names_what_it_speaks_of_and_asks_who_signs(site):
     assert model["window"]["rows_digest"] in page.words
     for word in ("Model owner", "Model validation", "Risk committee", "Name", "Date", "Signature"):
         assert word in page.words
-    assert len(page.all("figure")) == len(model["estimates"])
+    assert len(page.all("figure")) == len(model["estimates"]) + 1  # the days
 
 
 def test_alarm_page_says_evidence_guarantee_since_and_who_did_what(site):
@@ -268,3 +268,16 @@ def test_alarms_page_says_whether_a_scheduler_runs_and_what_is_overdue(site):
     assert "None runs: no report is issued by itself" in site.page("/alarms").words
     del site.house.answers["/v1/jobs"]
     assert "scheduler" not in site.page("/alarms").words
+
+
+def test_days_beyond_their_forecast_are_marked_and_told(site):
+    page = site.page(f"{MODEL}/backtest")
+    assert page.all("figure", id="newest-days-against-the-99-var", cls="days")
+    assert "40 days from 2008-09-01 to 2008-10-12" in page.words
+    assert "The loss went beyond the forecast on 4, last on 2008-10-08." in page.words
+    assert len(page.all("tr", cls="marked")) == 4 + 9  # and the windows beyond the limit
+    found = rows_of(site.response(f"{MODEL}/figures/newest-days-against-the-99-var.csv"))
+    assert [r["Day"] for r in found if r["Exceeded"]] == [
+        "2008-09-09", "2008-09-18", "2008-09-27", "2008-10-08",
+    ]  # fmt: skip
+    assert found[8]["P&L in percent"] == "-3.7000"
