@@ -23,8 +23,8 @@ SAID = {"reason": "a test", "actor_id": "anna"}
 
 
 @pytest.fixture
-def house(tmp_path, database):
-    made = make_house(tmp_path / "house", models=(), database_url=database or "")
+def house(tmp_path):
+    made = make_house(tmp_path / "house", models=())
     yield made
     made.engine.dispose()
 
@@ -32,6 +32,18 @@ def house(tmp_path, database):
 @pytest.fixture
 def digest(house, tmp_path):
     """A user's model, published by dana with a vendor's name."""
+    return published(house, tmp_path)
+
+
+@pytest.fixture
+def on_each(tmp_path, database):
+    """The same on each database: counts are SQL of our own."""
+    made = make_house(tmp_path / "house", models=(), database_url=database or "")
+    yield made, published(made, tmp_path)
+    made.engine.dispose()
+
+
+def published(house, tmp_path):
     (tmp_path / "model.skops").write_bytes(skops_bytes("scaled-logistic"))
     (tmp_path / "train.csv").write_bytes(csv_bytes())
     (tmp_path / "card.md").write_text(CARD)
@@ -42,10 +54,6 @@ def digest(house, tmp_path):
 
 def run(house, *words):
     at = ("--data-dir", str(house.settings.data_dir))
-    if house.settings.database_url:
-        return CliRunner(env={"ASSAY_DATABASE_URL": house.settings.database_url}).invoke(
-            main, ["models", *words, *at]
-        )
     return CliRunner().invoke(main, ["models", *words, *at])
 
 
@@ -108,7 +116,8 @@ def test_the_route_and_the_command_show_the_register(house, digest):
 # --- who relied on it ----------------------------------------------------------------------------
 
 
-def test_who_relied_on_a_withdrawn_model(house, digest):
+def test_who_relied_on_a_withdrawn_model(on_each):
+    house, digest = on_each
     champion(house, digest)
     leaves = [ask(house, digest) for _ in range(5)] + [ask(house, digest, rows=3)]
     gone = lifecycle.withdraw(house, digest=digest, reason="leaks the target", actor_id="anna")
