@@ -169,6 +169,36 @@ class SignatureExpired(ProvenanceRefused):
         self.holder = holder
 
 
+# --- copies of it ---------------------------------------------------------------------------
+
+
+class PlaceRefused(ModelError):
+    """A hub or store cannot be opened, reached or read."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        self.reason = reason
+
+
+class TamperedCopy(ModelError):
+    """A place sent other bytes than the ones that a digest or a signed log names."""
+
+    def __init__(self, place: str, subject: str, got: str) -> None:
+        super().__init__(f"{place} altered {subject}: got {got}; nothing of it was kept")
+        self.place = place
+        self.subject = subject
+
+
+class NowhereToBeHad(ModelError):
+    """No place could give a blob; each with its answer."""
+
+    def __init__(self, digest: str, told: list[str]) -> None:
+        super().__init__(f"{digest} could not be had: {'; '.join(told) or 'no place was named'}")
+        self.digest = digest
+        self.told = tuple(told)
+
+
 # --- its inputs ------------------------------------------------------------------------------
 
 
