@@ -25,6 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pyarrow as pa
 import xgboost
+from click import ClickException
 from harness import Row, interleave, median_wall, ratio
 
 import postgres
@@ -42,6 +43,7 @@ ROWS = 8_192
 ROUNDS = 9
 WHERE = "/v1/predictions:batch?model=credit-default"
 SIZES = (1, 8, 32, 48, 64, 256, 1_024, 8_192)
+RAY_GOAL = 0.8
 RATIO_GOAL, MOONSHOT, ROWS_GOAL, REPLAY_GOAL = 0.45, 0.6, 150_000, 200_000
 
 
@@ -235,6 +237,42 @@ def replay():
     )
 
 
+def on_ray():
+    """The same replay on one Ray worker and on two, tasks of 65,536 rows, models loaded."""
+    import ray
+
+    from ledger.layout import DirectorySource
+    from service.cli.auditing import Asked, audit_source
+    from service.cli.ray_engine import _run, ray_workers
+
+    requests, rounds = 64, 5
+    spent = {1: [], 2: []}
+    with tempfile.TemporaryDirectory() as directory, ray_workers(2):
+        place, vkey = exported(directory, requests)
+
+        def workers(count):
+            def run(task, parts):
+                began = time.perf_counter()
+                found = list(_run(ray, task, parts, at_once=count))
+                spent[count].append(time.perf_counter() - began)
+                return found
+
+            return run
+
+        reports = {
+            audit_source(DirectorySource(place), vkey, Asked(workers=workers(n))).report.to_bytes()
+            for n in (2, 1, *(1, 2, 2, 1) * (rounds // 2))
+        }
+    assert len(reports) == 1, "the reports differ"
+    one, two = (np.median(spent[count][1:]) for count in (1, 2))
+    efficiency = one / two / 2
+    told = f"{efficiency:.2f} ({requests * ROWS / two:,.0f} rows a second on two)"
+    goal = f">= {RAY_GOAL}"
+    yield Row(
+        "batch", "Ray: efficiency of two workers", told, goal, efficiency >= RAY_GOAL, COMMAND
+    )
+
+
 def rows():
     """Every row of this area."""
     yield from engines()
@@ -247,6 +285,10 @@ def rows():
         finally:
             server.stop()
     yield from replay()
+    try:
+        yield from on_ray()
+    except ClickException as error:
+        yield Row("batch", "Ray: efficiency of two workers", error.message, "", None, COMMAND)
 
 
 def _parts():
@@ -285,5 +327,10 @@ if __name__ == "__main__":
     if "parts" in wanted:
         _parts()
     for part in wanted:
-        for row in {"engines": engines, "batches": batches, "replay": replay}.get(part, list)():
+        for row in {
+            "engines": engines,
+            "batches": batches,
+            "replay": replay,
+            "ray": on_ray,
+        }.get(part, list)():
             print(f"{row.name:<75} {row.value:>20}  {row.goal}  {row.met}", flush=True)

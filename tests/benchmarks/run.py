@@ -10,11 +10,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import audit_memory
+import batch_rates
 import harness
 import ledger_rates
 import serving_rates
 
-AREAS = {"ledger": ledger_rates.rows, "audit": audit_memory.rows, "serving": serving_rates.rows}
+AREAS = {
+    "ledger": ledger_rates.rows,
+    "audit": audit_memory.rows,
+    "batch": batch_rates.rows,
+    "serving": serving_rates.rows,
+}
 
 
 def main(arguments):
