@@ -41,8 +41,9 @@ RECORD_MAX: Final = SLOT_BYTES - _HEAD_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A whole record: its generation, which grows with every write, and the slot it is in."""
+    """A whole record: the file's number, its generation, which grows with each write, its slot."""
 
+    file: int
     generation: int
     slot: int
     data: bytes
@@ -55,7 +56,7 @@ class SlotFile:
         self.path = path
         self._lock_path = path.with_name(path.name + ".lock")
         self._lock = AppendLock(self._lock_path)
-        self._flushed = -1  # the newest generation known to be on disk
+        self._flushed = -1, -1  # a file's number, and its newest generation known to be on disk
 
     def held(self) -> AbstractContextManager[None]:
         """Be the only writer, among threads that see to it themselves and all processes."""
@@ -70,12 +71,16 @@ class SlotFile:
         if held:
             return _newest(found)
         newest = _newest(found)
-        if len(found) < SLOTS or newest is None or newest.generation > self._flushed:
+        if len(found) < SLOTS or newest is None or not self._is_flushed(newest):
             with self._nobody_writing():
                 newest = _newest(self._whole())
             if newest is not None:
-                self._flushed = newest.generation
+                self._flushed = newest.file, newest.generation
         return newest
+
+    def _is_flushed(self, kept: Kept) -> bool:
+        file, generation = self._flushed
+        return kept.file == file and kept.generation <= generation
 
     def write(self, data: bytes, after: Kept) -> None:
         """Put a record after the one that was read, held. On disk when this returns, or OSError."""
@@ -89,7 +94,7 @@ class SlotFile:
             except OSError:
                 _write_at(descriptor, old, at)
                 raise
-        self._flushed = after.generation + 1
+        self._flushed = after.file, after.generation + 1
 
     def make(self, data: bytes) -> None:
         """Put a file with one record into place, whole or not at all; held. Raises OSError."""
@@ -107,14 +112,15 @@ class SlotFile:
             os.fsync(directory)
         finally:
             os.close(directory)
-        self._flushed = -1
+        self._flushed = -1, -1
 
     def _whole(self) -> list[Kept]:
         with self._opened(os.O_RDONLY) as descriptor:
-            data = os.pread(descriptor, SLOTS * SLOT_BYTES, 0)
+            data, file = os.pread(descriptor, SLOTS * SLOT_BYTES, 0), os.fstat(descriptor).st_ino
         if data[:1] == b"{":  # of release 0.2: one record without slots, replaced by each write
-            return [Kept(-1, slot, data) for slot in range(SLOTS)]
-        found = (_record(data[n * SLOT_BYTES : (n + 1) * SLOT_BYTES], n) for n in range(SLOTS))
+            return [Kept(file, -1, slot, data) for slot in range(SLOTS)]
+        cut = (data[n * SLOT_BYTES : (n + 1) * SLOT_BYTES] for n in range(SLOTS))
+        found = (_record(slot, file, n) for n, slot in enumerate(cut))
         return [kept for kept in found if kept is not None]
 
     @contextmanager
@@ -144,14 +150,14 @@ def _slot(generation: int, data: bytes) -> bytes:
     return head + sha256(head + data).hexdigest().encode() + b"\n" + data
 
 
-def _record(slot: bytes, number: int) -> Kept | None:
+def _record(slot: bytes, file: int, number: int) -> Kept | None:
     """The record of a slot; None when it is not whole."""
     head = _HEAD.match(slot)
     if head is None:
         return None
     data = slot[_HEAD_BYTES : _HEAD_BYTES + int(head[2], 16)]
     digest = sha256(slot[: head.start(3)] + data).hexdigest().encode()
-    return Kept(int(head[1], 16), number, data) if digest == head[3] else None
+    return Kept(file, int(head[1], 16), number, data) if digest == head[3] else None
 
 
 def _newest(found: list[Kept]) -> Kept | None:

@@ -143,6 +143,24 @@ def test_nobody_is_shown_a_record_before_it_is_on_disk(file, monkeypatch):
     assert shown == [(b"second", True)] * 2
 
 
+def test_a_file_put_in_its_place_is_not_believed_for_the_old_ones_sake(file, monkeypatch):
+    """A new file counts from 0 again: what was known of the old one's flushes says nothing of it."""
+    for n in range(5):
+        write(file, b"record %d" % n)
+    assert file.read().generation == 5
+    other = SlotFile(file.path)
+    with other.held():
+        other.make(b"another")
+    locked = []
+    real = SlotFile._nobody_writing
+    monkeypatch.setattr(SlotFile, "_nobody_writing", lambda self: locked.append(1) or real(self))
+    assert file.read().data == b"another"
+    assert locked
+    locked.clear()
+    assert file.read().data == b"another"
+    assert not locked
+
+
 def test_a_record_that_does_not_fit_is_refused(file):
     write(file, b"x" * RECORD_MAX)
     with pytest.raises(OSError, match="at most"):
