@@ -130,6 +130,12 @@ def test_every_row_at_fault_is_told_and_nothing_is_recorded(api, rows):
     ]
 
 
+def test_an_error_in_the_last_commit_keeps_the_first_from_being_made(api, rows, monkeypatch):
+    monkeypatch.setattr(outcomes_upload, "UPLOAD_ROWS", 2)
+    lines = [f"{row},0,2026-01-01,," for row in rows]
+    assert refused(api.house, text(*lines, "0.0,0,2026-01-01,,")) == [(5, "0.0", "prediction_id")]
+
+
 @pytest.mark.parametrize(
     ("line", "field"),
     [
