@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ledger.dialect import insert, run, run_many
+from ledger.dialect import insert, insert_missing, run
 from ledger.errors import LedgerInconsistent, RecordError
 from ledger.merkle import HASH_BYTES
 from ledger.tables import ENTRIES, OPENINGS
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ledger.record import Draft
 
 COMMITTING: Final = frozenset({"prediction", "outcome"})  # types whose fields may have openings
-INSERT_KEY: Final = "INSERT INTO ledger_subject_key VALUES (?, ?) ON CONFLICT DO NOTHING"
 _UNSTORABLE: Final = re.compile(r"[\0\ud800-\udfff]")  # PostgreSQL has no NUL, UTF-8 no surrogate
 
 
@@ -58,8 +57,7 @@ def insert_beside(connection: Connection, placed: Sequence[tuple[int, Draft]]) -
             if opening.wrapped_key is not None:
                 keys[opening.subject, opening.wrapped_key] = None
     insert(connection, "ledger_row", rows)
-    if keys:
-        run_many(connection, INSERT_KEY, list(keys))
+    insert_missing(connection, "ledger_subject_key", list(keys))
     insert(connection, "ledger_opening", openings)
     for leaf, draft in placed:
         if draft.parts:
@@ -76,8 +74,7 @@ def _insert_parts(connection: Connection, leaf: int, parts: Sequence[SealedPart]
     ]
     insert(connection, "ledger_sealed_part", sealed)
     keys = {(part.subject, part.wrapped_key) for part in parts if part.wrapped_key is not None}
-    if keys:
-        run_many(connection, INSERT_KEY, sorted(keys))
+    insert_missing(connection, "ledger_subject_key", sorted(keys))
     found = run(
         connection,
         "SELECT leaf_index, part, hashes FROM ledger_part WHERE leaf_index = ? ORDER BY part",

@@ -4,9 +4,10 @@ The first caller to find nobody writing leads: it takes what is queued, writes i
 transaction, wakes those it served, and hands the lead to the longest waiting caller, if any. While
 a leader writes, the next batch gathers by itself.
 
-A caller that cannot wait, an event loop's, leaves its group with `submit_soon`. Such a group is
-led by a thread of the queue's own, and its caller told through its `Waker`, once for all of a
-batch: waking threads one by one took a third of a busy server's time.
+A caller that cannot wait, an event loop's, leaves its group with `submit_soon`, and says
+`write_soon` when it has no more to add: until then the batch gathers. Such groups are led by a
+thread of the queue's own, and their caller told through its `Waker`, once for all of a batch:
+waking threads one by one took a third of a busy server's time.
 
 No wake-up can be lost: a caller is queued, and a leader retires or names a successor, under the
 same mutex; and each caller waits on an event of its own. A caller that is interrupted while it
@@ -43,7 +44,10 @@ class Waker(Protocol):
     """Tells callers that do not wait in a thread; called from whichever thread wrote."""
 
     def wake(self, groups: Sequence[Group[Any, Any]]) -> None:
-        """Settled or failed, all of them. Must not raise."""
+        """Settled or failed, all of them, if any. Others may wait: `write_soon` is to be said.
+
+        Must not raise.
+        """
 
 
 @dataclass(slots=True, eq=False)
@@ -96,10 +100,14 @@ class GroupCommit(Generic[I, R]):
         group: Group[I, R] = Group(items, size, deadline, waker)
         with self._mutex:
             self._admit(group)
-            if not self._led:
+        return group
+
+    def write_soon(self) -> None:
+        """Have what is queued written, unless somebody is writing: then the waker is told again."""
+        with self._mutex:
+            if self._queue and not self._led:
                 self._led = True
                 self._summon()
-        return group
 
     def submit(self, items: Sequence[I], size: int, deadline: float | None = None) -> list[R]:
         """Write items with whatever else is waiting; returns when they are durable.
@@ -186,6 +194,9 @@ class GroupCommit(Generic[I, R]):
     def _step_down(self) -> None:
         with self._mutex:
             self._hand_on()
+            waiting = None if self._led or not self._queue else self._queue[0].waker
+        if waiting is not None:
+            waiting.wake(())
 
     def _abandon(self, group: Group[I, R]) -> None:
         """Take back a group whose caller was interrupted; one already taken is being written."""
@@ -199,10 +210,8 @@ class GroupCommit(Generic[I, R]):
 
     def _hand_on(self) -> None:
         """Name the longest waiting caller the leader. The mutex is held."""
-        if not self._queue:
-            self._led = False
-        elif self._queue[0].waker is not None:
-            self._summon()
+        if not self._queue or self._queue[0].waker is not None:
+            self._led = False  # the waker is told, and says when
         else:
             successor = self._queue[0]
             successor.leads = True

@@ -9,7 +9,7 @@ over every thread, process and host of the log, and nobody waits for anybody.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ledger.dialect import run_among
 from ledger.errors import Overtaken
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+PREDICTION: Final = "prediction"
+
+
 @dataclass(frozen=True, slots=True)
 class Unless:
     """Unless an entry of one of these (type, ref) pairs is at leaf `since` or after."""
@@ -27,15 +30,29 @@ class Unless:
     since: int
     news: frozenset[tuple[str, str]]
 
+    def settled(self, plain_from: int) -> bool:
+        """Whether it is about other types than what alone came in since."""
+        return self.since >= plain_from and all(kind != PREDICTION for kind, _ in self.news)
+
 
 class Newest:
     """The newest leaf of each pair that the conditions of one commit ask for."""
 
     def __init__(
-        self, connection: Connection, conditions: Iterable[Unless | None], size: int
+        self,
+        connection: Connection,
+        conditions: Iterable[Unless | None],
+        size: int,
+        *,
+        plain_from: int,
     ) -> None:
+        """`plain_from`: from there on all entries are known to be predictions."""
         self._leaves: dict[tuple[str, str], int] = {}
-        asked = [one for one in conditions if one is not None and one.since < size]
+        asked = [
+            one
+            for one in conditions
+            if one is not None and one.since < size and not one.settled(plain_from)
+        ]
         refs: dict[str, set[str]] = {}
         for kind, ref in (pair for one in asked for pair in one.news):
             refs.setdefault(kind, set()).add(ref)

@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import BigInteger, Integer, LargeBinary
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import SQLModel
 
-__all__ = ["DRIVER_ERRORS", "POSTGRES", "SQLITE", "for_update", "guards", "insert", "is_sqlite"]
+__all__ = ["DRIVER_ERRORS", "POSTGRES", "SQLITE", "for_update", "guards", "insert"]
+__all__ += ["insert_missing", "is_sqlite"]
 __all__ += ["run", "run_among", "run_many", "sqlite"]
 
 try:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgresql"
+ROWS_AT_ONCE: Final = (64, 16, 4, 1)  # of an insert; a statement holds 32,766 values
 DRIVER_ERRORS: Final = (SQLAlchemyError, sqlite.Error)
 # The most specific first: BigInteger is an Integer.
 _COPIED_AS: Final = ((BigInteger, "int8"), (Integer, "int4"), (LargeBinary, "bytea"))
@@ -108,7 +111,9 @@ def insert(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) 
     if not rows:
         return
     if is_sqlite(connection):
-        run_many(connection, _insert_into(table), rows)
+        for first, count in _chunks(len(rows)):
+            chunk = chain.from_iterable(rows[first : first + count])
+            run(connection, _insert_into(table, count), tuple(chunk))
         return
     statement, types = _copy_into(table)
     raw: Any = connection.connection.driver_connection
@@ -120,6 +125,13 @@ def insert(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) 
                 copy.write_row(row)
     except driver.Error as error:
         raise DBAPIError(statement, None, error) from error
+
+
+def insert_missing(connection: Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert whole rows, but for those that are there already."""
+    for first, count in _chunks(len(rows)):
+        statement = _insert_into(table, count) + " ON CONFLICT DO NOTHING"
+        run(connection, statement, tuple(chain.from_iterable(rows[first : first + count])))
 
 
 def run_among(connection: Connection, statement: str, values: Iterable[str], *more: object) -> Rows:
@@ -141,10 +153,24 @@ def _with_percent(statement: str) -> str:
     return statement.replace("?", "%s")
 
 
+def _chunks(count: int) -> Iterator[tuple[int, int]]:
+    """Rows by the statement. Few sizes, so that each is compiled once.
+
+    The driver lets go of the interpreter's lock at every step of a statement, and steps once a row
+    in executemany: with other threads at work that cost more than the inserts.
+    """
+    first = 0
+    for size in ROWS_AT_ONCE:
+        while count - first >= size:
+            yield first, size
+            first += size
+
+
 @lru_cache(maxsize=64)
-def _insert_into(table: str) -> str:
+def _insert_into(table: str, rows: int) -> str:
     marks = ", ".join("?" for _ in SQLModel.metadata.tables[table].columns)
-    return f"INSERT INTO {table} VALUES ({marks})"  # noqa: S608 - our own names
+    values = ", ".join([f"({marks})"] * rows)
+    return f"INSERT INTO {table} VALUES {values}"  # noqa: S608 - our own names
 
 
 @lru_cache(maxsize=64)

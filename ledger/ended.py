@@ -29,10 +29,16 @@ class EndedKeys:
         self._leaves: dict[str, int] = {}
         self._seen = 0
 
-    def look(self, connection: Connection, size: int) -> dict[str, int]:
-        """Every key ended in a log of that size, with the leaf; the caller's own to add to."""
+    def look(self, connection: Connection, size: int, *, plain_from: int) -> dict[str, int]:
+        """Every key ended in a log of that size, with the leaf; the caller's own to add to.
+
+        `plain_from`: from there on all entries are known to be predictions.
+        """
         if size < self._seen:
             self._leaves, self._seen = {}, 0
+        if self._seen >= plain_from:
+            self._seen = size
+            return dict(self._leaves)
         rows = run(
             connection,
             "SELECT leaf_index, entry FROM ledger_entry "

@@ -35,6 +35,7 @@ from ledger.reading import (
     tile_reader,
 )
 from ledger.store import check_exists, writer
+from ledger.storing import Prepared
 from ledger.tiles import (
     TILE_WIDTH,
     consistency_from_tiles,
@@ -43,7 +44,7 @@ from ledger.tiles import (
     root_from_tiles,
     width_at,
 )
-from ledger.writing import Appended, Prepared, Writer, find_duplicate
+from ledger.writing import Appended, Writer, find_duplicate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,6 +65,11 @@ __all__ = ["Appended", "Ledger", "StoredEntry"]
 
 LOCK_FILE = "ledger.append.lock"
 PAGE = 256  # entries read at a time, with no connection held between two pages
+COUNT_ALL = "SELECT type, count(*) FROM ledger_entry GROUP BY type"  # the index on types alone
+COUNT_FROM = (  # in order of leaves, or SQLite reads that whole index and throws most of it away
+    "SELECT type, count(*) FROM (SELECT type FROM ledger_entry WHERE leaf_index >= ? "
+    "ORDER BY leaf_index LIMIT 9223372036854775807) AS news GROUP BY type"
+)
 
 
 class Ledger:
@@ -207,13 +213,19 @@ class Ledger:
         deadline: float | None = None,
         waker: Waker,
     ) -> Group[Prepared, Appended]:
-        """Queue one entry and return at once: `append` for an event loop.
+        """Queue one entry and return at once: `append` for an event loop, which gathers.
+
+        It is written once `write_soon` is said.
 
         Raises RecordError and QueueFull; every other error of `append` is the group's, which
         `waker` gets once it is settled or failed.
         """
         item = self._prepared(draft, key, unless)
         return self._commit.submit_soon([item], item.size, deadline, waker)
+
+    def write_soon(self) -> None:
+        """Have what `append_soon` queued written now; to be said again after each wake-up."""
+        self._commit.write_soon()
 
     def _prepared(self, draft: Draft, key: SigningKey, unless: Unless | None) -> Prepared:
         body = encode_checked(draft, origin=self.origin, producer=key.key_id)
@@ -323,9 +335,7 @@ class Ledger:
         Leaf indexes have no gaps, so the entries counted so far are those below their number.
         """
         known = self._counted
-        news = "SELECT type, count(*) FROM ledger_entry GROUP BY type"
-        if known:  # the first time, the index on types alone is read
-            news = "SELECT type, count(*) FROM ledger_entry WHERE leaf_index >= ? GROUP BY type"
+        news = COUNT_FROM if known else COUNT_ALL
         with self._engine.connect() as connection:
             rows = run(connection, news, (sum(known.values()),) if known else ()).all()
         counted = dict(known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ledger.dialect import for_update, run
+from ledger.dialect import DRIVER_ERRORS, for_update, is_sqlite, run
 from ledger.errors import LedgerInconsistent, NotFound
 from ledger.merkle import HASH_BYTES, Frontier, leaf_hash
 from ledger.note import open_checkpoint
@@ -134,6 +134,35 @@ def read_hashes(connection: Connection, level: int, first: int, end: int) -> byt
             got=len(hashes) // HASH_BYTES,
         )
     return hashes
+
+
+def read_entries(connection: Connection, first: int) -> list[tuple[int, bytes, bytes]]:
+    """Index, entry and leaf hash of every stored entry from `first` on, in order.
+
+    On SQLite as one row of text: the driver lets go of the interpreter's lock at each row. An entry
+    is canonical JSON, so it holds no line feed; one that has rotted may, and is then found to be
+    other than it was, or is not text any more. Raises LedgerInconsistent.
+    """
+    if not is_sqlite(connection):
+        rows = run(
+            connection,
+            "SELECT leaf_index, entry, leaf_hash FROM ledger_entry WHERE leaf_index >= ? "
+            "ORDER BY leaf_index",
+            (first,),
+        )
+        return [(index, bytes(entry), bytes(stored)) for index, entry, stored in rows]
+    try:
+        text = run(
+            connection,
+            "SELECT group_concat(leaf_index || ' ' || hex(leaf_hash) || ' ' || "
+            "CAST(entry AS TEXT), char(10) ORDER BY leaf_index) "
+            "FROM ledger_entry WHERE leaf_index >= ?",
+            (first,),
+        ).scalar()
+        cut = [line.split(" ", 2) for line in (text or "").split("\n") if line]
+        return [(int(i), entry.encode(), bytes.fromhex(stored)) for i, stored, entry in cut]
+    except (*DRIVER_ERRORS, ValueError) as error:
+        raise LedgerInconsistent(f"entries stored from {first} on") from error
 
 
 def read_entry(connection: Connection, index: int) -> StoredEntry:

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.append_lock import AppendLock, RowLock
-from ledger.beside import INSERT_KEY
 from ledger.canonical import canonical_bytes, parse_canonical
 from ledger.columnar import COLUMNS, PART_ROWS, Columns
-from ledger.dialect import insert, is_sqlite, run, run_many
+from ledger.dialect import insert, insert_missing, is_sqlite, run, run_many
 from ledger.errors import RecoveryRefused
 from ledger.layout import (
     HISTORY,
@@ -35,6 +34,7 @@ from ledger.merkle import HASH_BYTES, leaf_hash
 from ledger.reading import SignedHead, read_head
 from ledger.record import Opening, unsigned_body
 from ledger.store import scrub, writer
+from ledger.storing import insert_full_tiles, write_head
 from ledger.tiles import (
     TILE_WIDTH,
     TilePath,
@@ -45,7 +45,6 @@ from ledger.tiles import (
     width_at,
 )
 from ledger.verify import verify_export
-from ledger.writing import insert_full_tiles, write_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -287,7 +286,7 @@ class _Continuing:
                 keys.add((subject, wrapped))
         insert(self._connection, "ledger_sealed_part", sealed)
         if keys:
-            run_many(self._connection, INSERT_KEY, sorted(keys))
+            insert_missing(self._connection, "ledger_subject_key", sorted(keys))
 
     def _seal(self, leaf: int, openings: Sequence[Opening]) -> None:
         subject = self._house.subject(leaf, self._bodies[leaf], self._subject_of)
@@ -295,7 +294,7 @@ class _Continuing:
             self._vault.seal(subject, opening.row_index, opening.to_bytes()) for opening in openings
         ]
         keys = {(item.subject, item.wrapped_key): None for item in sealed}
-        run_many(self._connection, INSERT_KEY, list(keys))
+        insert_missing(self._connection, "ledger_subject_key", list(keys))
         rows = [(leaf, item.row_index, item.subject, item.sealed) for item in sealed]
         insert(self._connection, "ledger_opening", rows)
 

@@ -6,36 +6,49 @@ read the head; answer retries; number and sign; insert; read the stored bytes ba
 anchor (`anchor.py`), which the head was held against. Only then are receipts handed out. The head
 is read each time and held against its signed checkpoint: a log must not sign over a head that has
 rotted. No state of the tree is kept between two commits, so there is nothing to be stale after a
-failure or after another process has written.
+failure or after another process has written. What is kept (`Own`) is which entries this process
+wrote last itself, so as not to ask the database for them; whoever else has written ends that.
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ledger.append_lock import AppendLock, RowLock
 from ledger.beside import insert_beside
-from ledger.condition import Newest
-from ledger.dialect import DRIVER_ERRORS, insert, is_sqlite, run, run_among, run_many
+from ledger.condition import PREDICTION, Newest
+from ledger.dialect import DRIVER_ERRORS, is_sqlite, run_among, run_many
 from ledger.ended import EndedKeys, hold
 from ledger.errors import (
     DuplicateKeyConflict,
     KeyRefused,
     LedgerError,
-    LedgerInconsistent,
     LedgerUnavailable,
     Overtaken,
     RecordError,
 )
-from ledger.merkle import leaf_hash, paths_for_batch, root_of
+from ledger.merkle import paths_for_batch
 from ledger.note import Checkpoint
-from ledger.reading import SignedHead, first_receipt, read_hashes, read_head
+from ledger.reading import (
+    SignedHead,
+    first_receipt,
+    read_head,
+)
 from ledger.receipt import Receipt
 from ledger.record import renumber, sign_bodies
 from ledger.store import truncate_wal, writer
-from ledger.tiles import TILE_HEIGHT, TILE_WIDTH, split_tile
+from ledger.storing import (
+    New,
+    Prepared,
+    hash_of,
+    insert_entries,
+    insert_full_tiles,
+    next_number,
+    read_back,
+    write_head,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,8 +58,6 @@ if TYPE_CHECKING:
 
     from ledger.anchor import Anchor
     from ledger.commit import Group
-    from ledger.condition import Unless
-    from ledger.keys import SigningKey
     from ledger.log_signing import LogSigner
     from ledger.merkle import Frontier
     from ledger.record import Draft
@@ -54,22 +65,6 @@ if TYPE_CHECKING:
     Recorded = tuple[int, str | None]  # a leaf index, and the digest of the request behind it
 
 WAL_EVERY: Final = 16  # commits between two WAL checkpoints: no measurable cost, bounded file
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A checked draft with its canonical body under number 0, and the key that will sign it."""
-
-    draft: Draft
-    body: bytes
-    key: SigningKey
-    unless: Unless | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes it brings to a commit: the body, and what is stored beside the entry."""
-        beside = sum(len(opening.sealed) for opening in self.draft.openings)
-        return len(self.body) + beside + sum(map(len, self.draft.rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +77,29 @@ class Appended:
 
 
 @dataclass(slots=True)
-class _New:
-    """One entry of the batch on its way in."""
-
-    prepared: Prepared
-    index: int
-    entry: bytes
-    leaf: bytes
-
-
-@dataclass(slots=True)
 class _Sorted:
     """A batch sorted: what is new, what is known, what repeats something new. Keyed by `id`."""
 
-    fresh: list[_New]
+    fresh: list[New]
     known: dict[int, Appended]
-    twins: dict[int, _New]
+    twins: dict[int, New]
+
+
+@dataclass(slots=True)
+class Own:
+    """What this process wrote last: it holds as long as the log still ends there.
+
+    From `plain_from` to `end` all entries are predictions; `numbers` is the next sequence number of
+    each key that signed any of them. Forgotten before each commit, learned again after it.
+    """
+
+    end: int = -1
+    plain_from: int = 0
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def of(self, size: int) -> Own:
+        """The same for a log that ends here still; nothing for another one."""
+        return self if self.end == size else Own(size, size)
 
 
 class Writer:
@@ -112,6 +114,7 @@ class Writer:
         self._head = SignedHead(signer.history)
         self._lock = AppendLock(lock_path) if is_sqlite(engine) else RowLock()
         self._ended = EndedKeys()
+        self._own = Own()
         self._commits = 0
 
     def write(self, groups: list[Group[Prepared, Appended]]) -> None:
@@ -135,13 +138,15 @@ class Writer:
             self._head.check(connection, frontier)
             if self._anchor is not None:
                 self._anchor.check(connection, frontier)
-            found = self._sort_out(connection, groups, frontier.size)
+            own, self._own = self._own.of(frontier.size), Own()
+            found = self._sort_out(connection, groups, frontier.size, own)
             answers = dict(found.known)
             if found.fresh:
-                answers |= self._append(connection, found.fresh, frontier)
+                answers |= self._append(connection, found.fresh, frontier, own)
             for place, twin in found.twins.items():
                 first = answers[id(twin.prepared)]
                 answers[place] = Appended(first.index, first.receipt, repeated=True)
+        self._own = own
         if self._anchor is not None:
             self._anchor.advance(self._engine, self._head.note)
         return [
@@ -153,7 +158,7 @@ class Writer:
     # --- retries ---
 
     def _sort_out(
-        self, connection: Connection, groups: list[Group[Prepared, Appended]], size: int
+        self, connection: Connection, groups: list[Group[Prepared, Appended]], size: int, own: Own
     ) -> _Sorted:
         """New entries with their places, and answers to what is in the log already.
 
@@ -165,12 +170,12 @@ class Writer:
         keys = [item.draft.idempotency_key for group in groups for item in group.items]
         recorded = find_recorded(connection, [key for key in keys if key is not None])
         conditions = (item.unless for group in groups for item in group.items)
-        newest = Newest(connection, conditions, size)
-        ended = self._ended.look(connection, size)
-        promised: dict[str, tuple[str | None, _New]] = {}  # idempotency keys of this batch
+        newest = Newest(connection, conditions, size, plain_from=own.plain_from)
+        ended = self._ended.look(connection, size, plain_from=own.plain_from)
+        promised: dict[str, tuple[str | None, New]] = {}  # idempotency keys of this batch
         for group in groups:
             mine = _Sorted([], {}, {})
-            taken: dict[str, tuple[str | None, _New]] = {}
+            taken: dict[str, tuple[str | None, New]] = {}
             try:
                 for item in group.items:
                     _check_parents(item.draft, size)
@@ -180,7 +185,7 @@ class Writer:
                     elif twin is not None:
                         mine.twins[id(item)] = twin
                     else:
-                        new = _New(item, size + len(found.fresh) + len(mine.fresh), b"", b"")
+                        new = New(item, size + len(found.fresh) + len(mine.fresh), b"", b"")
                         mine.fresh.append(new)
                         if item.draft.idempotency_key:
                             taken[item.draft.idempotency_key] = item.draft.request_digest, new
@@ -203,14 +208,14 @@ class Writer:
     # --- the batch itself ---
 
     def _append(
-        self, connection: Connection, fresh: list[_New], frontier: Frontier
+        self, connection: Connection, fresh: list[New], frontier: Frontier, own: Own
     ) -> dict[int, Appended]:
         old_size = frontier.size
-        self._sign(connection, fresh)
-        _insert(connection, fresh)
+        self._sign(connection, fresh, own)
+        insert_entries(connection, fresh)
         insert_beside(connection, [(new.index, new.prepared.draft) for new in fresh])
         leaves = [new.leaf for new in fresh]
-        _read_back(connection, old_size, fresh)
+        read_back(connection, old_size, fresh)
         paths = paths_for_batch(frontier, leaves)
         frontier.extend(leaves)
         insert_full_tiles(connection, old_size, frontier.size)
@@ -219,36 +224,38 @@ class Writer:
         note = self._signer.sign(connection, checkpoint, head=self._head.note, kinds=kinds)
         self._head.signed(note, checkpoint)
         write_head(connection, frontier, note)
+        own.end = frontier.size
+        if any(new.prepared.draft.type != PREDICTION for new in fresh):
+            own.plain_from = frontier.size
         answers = {}
         for new, path in zip(fresh, paths, strict=True):
             receipt = Receipt(new.index, new.entry, frontier.size, path, note)
             answers[id(new.prepared)] = Appended(new.index, receipt)
         return answers
 
-    def _sign(self, connection: Connection, fresh: Sequence[_New]) -> None:
+    def _sign(self, connection: Connection, fresh: Sequence[New], own: Own) -> None:
         """Give each entry its producer's next number, sign what is each producer's, hash it."""
         numbers: dict[str, int] = {}
-        by_key: dict[str, list[_New]] = {}
+        by_key: dict[str, list[New]] = {}
         for new in fresh:
             by_key.setdefault(new.prepared.key.key_id, []).append(new)
         for key_id, mine in by_key.items():
-            first = run(
-                connection, "SELECT next_seq FROM ledger_sequence WHERE key_id = ?", (key_id,)
-            ).scalar()
-            bodies = [
-                renumber(new.prepared.body, seq) for seq, new in enumerate(mine, start=first or 0)
-            ]
-            numbers[key_id] = (first or 0) + len(mine)
+            first = own.numbers.get(key_id)
+            if first is None:
+                first = next_number(connection, key_id)
+            bodies = [renumber(new.prepared.body, seq) for seq, new in enumerate(mine, first)]
+            numbers[key_id] = first + len(mine)
             for new, entry in zip(
                 mine, sign_bodies(bodies, mine[0].prepared.key.sign), strict=True
             ):
-                new.entry, new.leaf = entry, leaf_hash(entry)
+                new.entry, new.leaf = entry, hash_of(entry)
         run_many(
             connection,
             "INSERT INTO ledger_sequence (key_id, next_seq) VALUES (?, ?) "
             "ON CONFLICT (key_id) DO UPDATE SET next_seq = excluded.next_seq",
             list(numbers.items()),
         )
+        own.numbers |= numbers
 
     def _checkpoint_wal(self) -> None:
         """Move the WAL into the database now and then; a reader in the way only postpones it."""
@@ -261,20 +268,6 @@ class Writer:
 # --- pieces of the transaction ---------------------------------------------------------------
 
 
-def write_head(connection: Connection, frontier: Frontier, note: str) -> None:
-    """Move the head and store the checkpoint over it."""
-    run(
-        connection,
-        "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 0",
-        (frontier.size, b"".join(frontier.nodes)),
-    )
-    run(
-        connection,
-        "INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)",
-        (frontier.size, note),
-    )
-
-
 def _check_parents(draft: Draft, size: int) -> None:
     unknown = [leaf for leaf in draft.parents if leaf >= size]
     if unknown:
@@ -285,8 +278,8 @@ def _find_twin(
     connection: Connection,
     item: Prepared,
     recorded: dict[str, Recorded],
-    promised: Mapping[str, tuple[str | None, _New]],
-) -> _New | Appended | None:
+    promised: Mapping[str, tuple[str | None, New]],
+) -> New | Appended | None:
     """What is under an item's idempotency key already, in this batch or in the log."""
     key, digest = item.draft.idempotency_key, item.draft.request_digest
     if key is None:
@@ -328,66 +321,3 @@ def _recorded_as(connection: Connection, key: str, digest: str | None, found: Re
     if recorded_digest != digest:
         raise DuplicateKeyConflict(key, leaf)
     return Appended(leaf, first_receipt(connection, leaf), repeated=True)
-
-
-def _insert(connection: Connection, fresh: Sequence[_New]) -> None:
-    insert(
-        connection,
-        "ledger_entry",
-        [
-            (
-                new.index,
-                new.entry,
-                new.leaf,
-                new.prepared.draft.type,
-                new.prepared.draft.ref,
-                new.prepared.draft.idempotency_key,
-                new.prepared.draft.request_digest,
-            )
-            for new in fresh
-        ],
-    )
-
-
-def _read_back(connection: Connection, first: int, fresh: Sequence[_New]) -> None:
-    """Hash what the database now holds; what was signed must be what is stored.
-
-    Leaf hashes are held against the entries too, since tiles are made of them, and so are rows,
-    since an entry commits to them.
-    """
-    stored = run(
-        connection,
-        "SELECT leaf_index, entry, leaf_hash FROM ledger_entry WHERE leaf_index >= ? "
-        "ORDER BY leaf_index",
-        (first,),
-    ).all()
-    if len(stored) != len(fresh):
-        raise LedgerInconsistent("entries stored", expected=len(fresh), got=len(stored))
-    for (index, entry, stored_hash), new in zip(stored, fresh, strict=True):
-        got = leaf_hash(entry)
-        if index != new.index or not new.leaf == got == stored_hash:
-            raise LedgerInconsistent(
-                f"entry {new.index} as stored", expected=new.leaf.hex(), got=got.hex()
-            )
-    rows = [row for new in fresh for row in new.prepared.draft.rows]
-    if rows:
-        found = run(
-            connection,
-            "SELECT row FROM ledger_row WHERE leaf_index >= ? ORDER BY leaf_index, row_index",
-            (first,),
-        )
-        if [bytes(row[0]) for row in found] != rows:
-            raise LedgerInconsistent(f"rows stored from entry {first} on")
-
-
-def insert_full_tiles(connection: Connection, old_size: int, new_size: int) -> None:
-    """Store each tile that this batch filled, at every level."""
-    level = 0
-    old, new = old_size // TILE_WIDTH, new_size // TILE_WIDTH
-    while new > old:
-        for n in range(old, new):
-            hashes = read_hashes(connection, level, n * TILE_WIDTH, (n + 1) * TILE_WIDTH)
-            cut = split_tile(hashes, TILE_WIDTH)
-            insert(connection, "ledger_tile", [(level, n, hashes, root_of(cut))])
-        old, new = old >> TILE_HEIGHT, new >> TILE_HEIGHT
-        level += 1

@@ -33,14 +33,14 @@ from service.views import answer_json
 from service.wsgi_bridge import Bridge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from granian._granian import RSGIHeaders
     from granian._granian import RSGIHTTPProtocol as HTTPProtocol
     from granian.rsgi import Scope
 
     from ledger.commit import Group
-    from ledger.log import Appended
+    from ledger.log import Appended, Ledger
     from service.api.health import Metrics
     from service.assembly import Assembly
     from service.auth import Identity
@@ -55,6 +55,7 @@ HEADERS: Final = [
     ("Cache-Control", "private, no-store"),
     ("X-Content-Type-Options", "nosniff"),
 ]
+GATHER_S: Final = 0.003  # a record waits this long at most for others to share its commit
 OPTIONAL: Final = ("Idempotency-Key", "Assay-Deadline-Ms")
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -72,7 +73,8 @@ class Front:
         largest = max(settings.max_body_bytes, settings.max_batch_bytes)
         self._bridge = Bridge(app, threads=settings.threads, most=largest + 1)
         self._lines = Lines()
-        self._waiting = Waiting()
+        self._waiting = Waiting(assembly.ledger, self._about_to_queue)
+        self._reading = 0  # requests on the short way that have not queued their record yet
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Be told of the event loop, before the first request."""
@@ -99,7 +101,11 @@ class Front:
         if caller is None:
             await self._bridge.serve(scope, protocol)
             return
-        body = await protocol()
+        self._reading += 1
+        try:
+            body = await protocol()
+        finally:
+            self._reading -= 1
         ask = _read(scope.headers, caller, body)
         if ask is None or not self._loaded(ask.model):
             await self._bridge.serve(scope, protocol, body=body)
@@ -168,6 +174,9 @@ class Front:
             except Overtaken:
                 decided = decided.again(self._assembly)
 
+    def _about_to_queue(self) -> bool:
+        return self._reading > 0
+
     def _turn_away(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """503 before anything is read: more wait than this process will work on."""
         error = translate(QueueFull(self._queue_max))
@@ -189,20 +198,43 @@ def _read(headers: RSGIHeaders, caller: Identity, body: bytes) -> Ask | None:
 
 
 class Waiting:
-    """Callers of one event loop that wait for their records: woken once for each commit."""
+    """Callers of one event loop that wait for their records: woken once for each commit.
 
-    def __init__(self) -> None:
+    A commit costs the same for one record and for fifty, so it begins when the loop has run all
+    requests that are ready, and `GATHER_S` after the first at the latest.
+    """
+
+    def __init__(self, ledger: Ledger, more_to_come: Callable[[], bool]) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
+        self._ledger = ledger
+        self._more_to_come = more_to_come
+        self._since: float | None = None  # when the first of those that gather came
         self._futures: dict[Group[Any, Any], asyncio.Future[None]] = {}
 
     async def result(self, group: Group[Any, Appended]) -> Appended:
         """Wait for a group that was just queued; raises what it failed with."""
         future = asyncio.get_running_loop().create_future()
         self._futures[group] = future
+        self._gather()
         await future
         if group.error is not None:
             raise group.error
         return group.results[0]
+
+    def _gather(self) -> None:
+        if self._since is None and self.loop is not None:
+            self._since = self.loop.time()
+            self.loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        """Have them written, unless more are about to come and none has waited long."""
+        assert self.loop is not None  # noqa: S101 - it is running this
+        assert self._since is not None  # noqa: S101 - set by whoever scheduled this
+        if self._more_to_come() and self.loop.time() < self._since + GATHER_S:
+            self.loop.call_later(GATHER_S / 6, self._write)
+            return
+        self._since = None
+        self._ledger.write_soon()
 
     def wake(self, groups: Sequence[Group[Any, Any]]) -> None:
         """From the thread that wrote: settled or failed, all of these."""
@@ -215,3 +247,5 @@ class Waiting:
             future = self._futures.pop(group)
             if not future.done():
                 future.set_result(None)
+        if self._futures:
+            self._gather()

@@ -70,6 +70,12 @@ class Policy:
     name: str
     default: Rule = field(default_factory=Rule)
     models: Mapping[str, Rule] = field(default_factory=dict)
+    digest: str = field(init=False)
+    """`sha256:<64 hex>` of the canonical bytes."""
+
+    def __post_init__(self) -> None:
+        """Take the digest once: every prediction names it."""
+        object.__setattr__(self, "digest", f"sha256:{hashlib.sha256(self.to_bytes()).hexdigest()}")
 
     def rule_for(self, model_name: str) -> Rule:
         """The rule of a model: its own, else the default."""
@@ -85,11 +91,6 @@ class Policy:
                 "models": {name: rule.to_json() for name, rule in self.models.items()},
             }
         )
-
-    @property
-    def digest(self) -> str:
-        """`sha256:<64 hex>` of the canonical bytes."""
-        return "sha256:" + hashlib.sha256(self.to_bytes()).hexdigest()
 
 
 DEFAULT_POLICY: Final = Policy(name="default")

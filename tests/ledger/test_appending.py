@@ -172,9 +172,9 @@ def test_a_full_queue_refuses_at_once():
 
 STEPS = (
     "read_head",
-    "_insert",
+    "insert_entries",
     "insert_beside",
-    "_read_back",
+    "read_back",
     "paths_for_batch",
     "insert_full_tiles",
     "sign_checkpoint",
@@ -227,7 +227,7 @@ def test_every_waiting_caller_is_told_when_a_batch_fails(log, monkeypatch):
 
 
 def test_a_bit_that_flips_before_signing_is_noticed(log, monkeypatch):
-    original = writing._insert
+    original = writing.insert_entries
 
     def rot(connection, fresh):
         original(connection, fresh)
@@ -238,7 +238,7 @@ def test_a_bit_that_flips_before_signing_is_noticed(log, monkeypatch):
             (fresh[0].entry.replace(b"number", b"bumber"), fresh[0].index),
         )
 
-    monkeypatch.setattr(writing, "_insert", rot)
+    monkeypatch.setattr(writing, "insert_entries", rot)
     with pytest.raises(LedgerInconsistent, match="as stored"):
         log.refuse(1)
     monkeypatch.undo()

@@ -57,14 +57,15 @@ def slowly(draft):
 
 @given(drafts())
 def test_both_encoders_agree_on_bytes_or_refuse(draft):
+    expected = told(slowly, draft)
+    assert told(lambda made: encode_checked(made, **WHO), draft) == expected
+    if isinstance(expected, bytes):
+        assert expected == rfc8785.dumps(body_of_draft(draft, **WHO, seq=0))
+
+
+def told(encode, draft):
+    """The bytes, or the words of the refusal."""
     try:
-        expected = slowly(draft)
+        return encode(draft)
     except LedgerError as error:
-        try:
-            encode_checked(draft, **WHO)
-        except LedgerError as other:
-            assert str(other) == str(error)
-            return
-        raise AssertionError(str(error)) from error
-    assert encode_checked(draft, **WHO) == expected
-    assert expected == rfc8785.dumps(body_of_draft(draft, **WHO, seq=0))
+        return str(error)

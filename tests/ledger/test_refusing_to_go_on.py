@@ -187,7 +187,7 @@ def test_a_bad_draft_fails_alone(log, bad):
 
 
 def test_rows_and_openings_count_towards_a_batch():
-    from ledger.writing import Prepared
+    from ledger.storing import Prepared
 
     draft = replace(outcome(openings=(opening(sealed=b"x" * 100),)), rows=(b"y" * 30, b"z" * 3))
     assert Prepared(draft, b"b" * 7, PRODUCER).size == 140
@@ -239,8 +239,8 @@ def test_a_caller_interrupted_while_waiting_does_not_stop_the_rest(monkeypatch, 
 
     real, mark = commit.Group, []
 
-    def group(items, size):
-        made = real(items, size)
+    def group(items, size, deadline):
+        made = real(items, size, deadline)
         if items == ["unlucky"]:
             made.woken = Broken(inner, after)
         return made

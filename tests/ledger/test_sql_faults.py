@@ -227,7 +227,7 @@ def test_what_rots_on_its_way_to_the_disk_is_not_signed(filled, monkeypatch, tab
     from ledger import writing
 
     log, size = filled, filled.ledger.size
-    original = writing._read_back
+    original = writing.read_back
 
     def rotten(connection, first, fresh):
         connection.exec_driver_sql(f"DROP TRIGGER {table}_no_update")
@@ -235,7 +235,7 @@ def test_what_rots_on_its_way_to_the_disk_is_not_signed(filled, monkeypatch, tab
         original(connection, first, fresh)
 
     with monkeypatch.context() as rotting:
-        rotting.setattr(writing, "_read_back", rotten)
+        rotting.setattr(writing, "read_back", rotten)
         with pytest.raises(LedgerInconsistent, match=told):
             log.ledger.append_many(batch(log))
     assert log.ledger.size == size
