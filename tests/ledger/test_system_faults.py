@@ -11,7 +11,7 @@ from fault_acts import ACTS
 from fault_promises import Bench
 from faults import ON_FILES, points
 
-EACH = 3  # points of each act and fault
+SPREAD = 2  # points of each act and fault, beside the last write
 
 
 @pytest.fixture(scope="module")
@@ -27,5 +27,6 @@ def test_a_call_of_the_system_that_fails_breaks_no_promise(bench, act, fault):
     calls = bench.calls(act)
     assert calls["fsync"] + calls["fdatasync"] > 3, "what is durable goes through these"
     every = points(calls, [fault])
-    for point in every[:: len(every) // EACH][:EACH]:
+    last_write = [point for point in every if "write" in point.call][-1]
+    for point in (*every[:: len(every) // SPREAD][:SPREAD], last_write):
         bench.disturb(act, point)

@@ -46,6 +46,7 @@ def test_a_backup_taken_in_a_burst_is_refused_and_recovered_from_an_export(house
         backup(house, tmp_path / "backup")
         after(receipts, 20)
     size, vkey = house.ledger.size, house.ledger.vkey
+    notes = list(house.ledger.checkpoints())
     export_house(house, tmp_path / "export")
     restore(house, tmp_path / "backup")
 
@@ -71,6 +72,7 @@ def test_a_backup_taken_in_a_burst_is_refused_and_recovered_from_an_export(house
 
     opened = assemble(house.settings)
     assert opened.ledger.size == size
+    assert list(opened.ledger.checkpoints()) == notes
     for receipt in receipts:
         verify_receipt(receipt, vkey)
         assert opened.ledger.entry(receipt.leaf_index).entry == receipt.entry
