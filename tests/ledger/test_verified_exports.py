@@ -376,6 +376,23 @@ LIMITS = {
     "reason": "r",
     "second_person": "p",
 }
+POLICY = {**LIMITS, "on_alarm": "blocked"}
+ALARM = {
+    "about": "job:drift",
+    "cause": "job_failed",
+    "severity": "amber",
+    "policy_leaf": None,
+    "metric": None,
+    "detector": None,
+    "guarantee": None,
+    "detail": "d",
+    "since": None,
+    "first_leaf": None,
+    "last_leaf": None,
+    "count": 0,
+    "evidence_digest": None,
+}
+OF_ALARM = {"alarm_leaf": 5, "comment": "c"}
 DRIFT = {
     "model_digest": DIGEST,
     "first_leaf": 0,
@@ -438,6 +455,42 @@ LIES = {
         "reference",
         lambda log: log.add("limits", LIMITS, Role.APPROVER),
     ),
+    "a policy that replaces no policy": (
+        "reference",
+        lambda log: log.add("policy", POLICY, Role.APPROVER),
+    ),
+    "an alarm by what is no limit": (
+        "reference",
+        lambda log: log.add("alarm", {**ALARM, "policy_leaf": 5}, Role.REPORTER),
+    ),
+    "an alarm by a limit to come": (
+        "reference",
+        lambda log: log.add("alarm", {**ALARM, "policy_leaf": 99}, Role.REPORTER),
+    ),
+    "a closing of what is no alarm": (
+        "reference",
+        lambda log: log.add("alarm.closed", OF_ALARM, Role.APPROVER),
+    ),
+    "a halt by what is no alarm": (
+        "reference",
+        lambda log: log.add(
+            "model.halted", {**NAMED, "state": "blocked", "alarm_leaf": 5}, Role.REPORTER
+        ),
+    ),
+    "a resumption of what was not halted": (
+        "reference",
+        lambda log: log.add(
+            "model.resumed", {**NAMED, "halted_leaf": 5, "second_person": "p"}, Role.APPROVER
+        ),
+    ),
+    "an alarm signed by an approver": (
+        "signer",
+        lambda log: log.add("alarm", ALARM, Role.APPROVER),
+    ),
+    "an acknowledgement signed by the reporter": (
+        "signer",
+        lambda log: log.add("alarm.acknowledged", {**OF_ALARM, "alarm_leaf": 8}, Role.REPORTER),
+    ),
     "drift over leaves to come": (
         "reference",
         lambda log: log.add("drift", {**DRIFT, "last_leaf": 8}, Role.REPORTER),
@@ -497,6 +550,8 @@ def test_what_is_no_lie_is_none():
         lambda log: log.seal(0),
         lambda log: log.add("drift", DRIFT, Role.REPORTER),
         lambda log: log.add("limits", {**LIMITS, "replaces": None}, Role.APPROVER),
+        lambda log: log.add("policy", {**POLICY, "replaces": None}, Role.APPROVER),
+        lambda log: log.add("alarm", ALARM, Role.REPORTER),
         lambda log: log.predict(2, reference="r"),
         lambda log: log.erase("5.0", "6.2", "7.0"),
         lambda log: log.add(
