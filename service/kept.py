@@ -27,6 +27,7 @@ from ledger.record import parse_row, row_bytes, unsigned_body
 from monitoring.columns import Outcomes, Predictions, Texts
 from monitoring.source import Outcome, Prediction
 from service.batch_rows import unpack
+from service.judged import judged_columns, judged_row
 from service.views import NOT_INTEGERS, float_of
 
 if TYPE_CHECKING:
@@ -121,11 +122,13 @@ def _rows(
             model_digest=data["model_digest"],
             as_of=data["as_of"],
             predicted_at=body["event_time"],
-            outputs={
-                name: int(given.value)
-                for name, given in opening.outputs.items()
-                if name not in NOT_INTEGERS
-            },
+            outputs=judged_row(
+                {
+                    name: int(given.value)
+                    for name, given in opening.outputs.items()
+                    if name not in NOT_INTEGERS
+                }
+            ),
             decision=parse_row(leaves[index])["decision"],
             features={name: number(given.value) for name, given in opening.inputs.items()},
         )
@@ -139,6 +142,8 @@ def _batch(assembly: Assembly, leaf: int, body: Mapping[str, Any]) -> Iterator[P
         table = unpack(columns, records)
         n = len(table.inputs)
         zeros, always = np.zeros(n, np.int64), np.ones(n, bool)
+        outputs = {name: table.outputs[:, at] for at, name in enumerate(columns.outputs)}
+        judged = judged_columns(outputs)
         as_of = data["as_of"]
         yield Predictions(
             model_digest=data["model_digest"],
@@ -147,8 +152,8 @@ def _batch(assembly: Assembly, leaf: int, body: Mapping[str, Any]) -> Iterator[P
             as_of=Texts([as_of], zeros) if as_of is not None else Texts([], zeros - 1),
             predicted_at=Texts([body["event_time"]], zeros),
             decision=Texts(list(columns.decisions), table.decisions.astype(np.int64)),
-            outputs={name: table.outputs[:, at] for at, name in enumerate(columns.outputs)},
-            outputs_given=dict.fromkeys(columns.outputs, always),
+            outputs=judged,
+            outputs_given=dict.fromkeys(judged, always),
             features={name: table.inputs[:, at] for at, name in enumerate(columns.inputs)},
         )
 

@@ -22,8 +22,11 @@ from userfiles import CARD, csv_bytes, skops_bytes
 
 import models.hub
 from houses import Api, make_house
+from ledger.checkpoint import Checkpoint
+from ledger.merkle import Frontier, leaf_hash, paths_for_batch, root_of
+from ledger.note import NoteSigner, sign_checkpoint
 from models.errors import DigestMismatch, PlaceRefused, TamperedCopy, UnknownModel, Withdrawn
-from models.hub.index import NAME, HubIndex
+from models.hub.index import NAME, HubIndex, Proved
 from models.hub.places import open_place
 from servers import Server, free_port
 from service import lifecycle
@@ -327,6 +330,29 @@ def test_a_key_that_may_not_publish_is_noticed(origin):
             house.ledger.vkey,
             "us",
         )
+
+
+def test_a_signature_that_was_never_made_is_noticed_in_a_log_that_holds(origin):
+    """The log's own operator puts it in: tree and checkpoint hold, the publisher signed nothing."""
+    house, _ = origin
+    entries = list(build_index(house).entries)
+    assert [one.leaf for one in entries] == list(range(len(entries)))  # no other entry in between
+    at = next(i for i, one in enumerate(entries) if '"model.published"' in one.entry)
+    text = entries[at].entry
+    place = text.rindex('"sig":"') + 20
+    forged = text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
+    entries[at] = Proved(at, forged, ())
+    leaves = [leaf_hash(one.entry.encode()) for one in entries]
+    paths = paths_for_batch(Frontier(), leaves)
+    proved = tuple(
+        Proved(one.leaf, one.entry, tuple(node.hex() for node in path))
+        for one, path in zip(entries, paths, strict=True)
+    )
+    checkpoint = Checkpoint(house.ledger.origin, len(leaves), root_of(leaves))
+    note = sign_checkpoint(checkpoint, NoteSigner(house.ledger.origin, house.signers.log))
+    index = HubIndex(house.ledger.origin, house.ledger.vkey, note, proved)
+    with pytest.raises(TamperedCopy, match=rf"entry {at}: got .*signature"):
+        verify_index(index, house.ledger.vkey, "us")
 
 
 # --- over HTTP ---------------------------------------------------------------------------------
