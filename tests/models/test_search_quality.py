@@ -91,10 +91,10 @@ def test_search_works_without_word_vectors(cards, without_vectors):
     assert first_three >= 0.9
 
 
-def test_queries_of_our_own_find_their_task(index):
-    rows = [
-        line.split("\t") for line in OURS.read_text("utf-8").splitlines() if line and line[0] != "#"
-    ]
+@pytest.mark.parametrize(("number", "least"), [("1", 0.93), ("2", 0.93), ("3", 0.8)])
+def test_queries_of_our_own_find_their_task(index, number, least):
+    lines = [line.split("\t") for line in OURS.read_text("utf-8").splitlines() if line[:1] != "#"]
+    rows = [(text, task) for own, text, task in lines if own == number]
     entries = {entry.name: entry for entry in index.entries()}
     missed = [
         text
@@ -104,5 +104,5 @@ def test_queries_of_our_own_find_their_task(index):
             for hit in index.search(text, Wanted(limit=3)).hits
         )
     ]
-    assert len(rows) > 250
-    assert len(missed) <= 0.07 * len(rows), missed
+    assert len(rows) >= 100
+    assert len(missed) <= (1 - least) * len(rows), missed

@@ -41,7 +41,7 @@ class Spelling:
             word: count + 1 for word, count in cards_with.items() if count >= TWICE or word in words
         }
         self._names = {word for name in names for word in tokens(name)}
-        self._english = english
+        self._english = english | {stem(word) for word in english}
         self._stems = {stem(word) for word in self._uses}
         self._by_length: dict[int, list[str]] = {}
         for word in self._uses:
@@ -74,6 +74,7 @@ class Spelling:
             or word in self._uses
             or word in self._names
             or word in self._english
+            or stem(word) in self._english
             or is_stop(word)
             or stem(word) in self._stems
         )

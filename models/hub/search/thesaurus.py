@@ -49,6 +49,7 @@ class Concept:
     about: tuple[str, ...]
     near: Mapping[str, float]
     terms: Mapping[str, tuple[str, ...]]
+    hints: tuple[str, ...]  # everyday words that go with it; for guessing alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +194,15 @@ def load() -> Thesaurus:
 
 def _read_all() -> Iterator[Concept]:
     folder = files("models.hub.search") / "thesaurus"
+    hints = tomllib.loads((folder / "hints.toml").read_text(encoding="utf-8"))
     for name in FILES:
         table = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
         for concept, entry in table.items():
-            yield _read(concept, entry, _AXIS.get(name, "task"))
+            hinted = tuple(tokens(hints.get(concept, "")))
+            yield _read(concept, entry, axis=_AXIS.get(name, "task"), hints=hinted)
 
 
-def _read(concept: str, entry: Mapping[str, Any], axis: str) -> Concept:
+def _read(concept: str, entry: Mapping[str, Any], *, axis: str, hints: tuple[str, ...]) -> Concept:
     near = [part.strip() for part in str(entry.get("near", "")).split(",") if part.strip()]
     return Concept(
         id=concept,
@@ -213,6 +216,7 @@ def _read(concept: str, entry: Mapping[str, Any], axis: str) -> Concept:
             for language in LANGUAGES
             if language in entry
         },
+        hints=hints,
     )
 
 

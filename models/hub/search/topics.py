@@ -1,9 +1,9 @@
 """Which tasks a query is probably about, when it uses no term as written.
 
-Every task is a small document: its terms in all languages. The query is ranked against these by
-BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009, section 3.5), and,
-where word vectors are installed, by its likeness to the nearest single term. The weights of the
-best few say how far each is behind the best one.
+Every task is a small document: its terms in all languages, and hints. The query is ranked against
+these by BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009, section 3.5),
+and, where word vectors are installed, by its likeness to the nearest single term. The weights of
+the best few say how far each is behind the best one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ KEEP: Final = 6  # tasks kept
 LEAST: Final = 1e-3
 SHARPNESS: Final = 4.0  # a task with half the evidence of the best weighs 1/16
 NEAREST_TERM: Final = 6.0  # what full likeness to a term is worth, in units of BM25
+HINT: Final = 0.7  # an everyday word that goes with a task, against a word of a term
 _K1: Final = 1.5
 _B: Final = 0.4
 _LABEL: Final = 2.0  # words of a task's name count this often
@@ -95,6 +96,8 @@ def _words(concept: Concept) -> dict[str, float]:
     for word in tokens(concept.label):
         if not is_stop(word, ("en",)):
             found[stem(word)] += _LABEL
+    for word in set(concept.hints):
+        found[stem(word)] += HINT
     return found
 
 
