@@ -17,6 +17,7 @@ T, B, A, R, M = Scope.TRADER, Scope.OUTCOMES, Scope.AUDITOR, Scope.RISK, Scope.A
 OPEN = {"/livez", "/readyz", "/metrics", "/openapi.json", "/sign-in", "/sign-out", "/assets/<name>"}
 SCOPES = {
     ("POST", "/v1/predictions"): {T},
+    ("POST", "/v1/predictions:batch"): {T},
     ("GET", "/v1/predictions/0"): {T, A, R},
     ("GET", "/v1/predictions/0/receipt"): ALL,
     ("POST", "/v1/outcomes"): {B},

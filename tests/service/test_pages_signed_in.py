@@ -212,6 +212,8 @@ def pages(api):
         "/models/trade-signal/versions": ["model-validation"],
         "/models/trade-signal/board-pack": ["Sign-off", "Risk committee"],
         "/models/trade-signal/figures/hit-rate.csv": ["Window,Value,Low,High,Rows"],
+        "/register": ["Register of models", "trade-signal"],
+        f"/register/{model_digest(api)}": ["trade-signal"],
         "/hub": ["Find a model", "credit-default", "Computed honestly"],
         "/alarms": ["trade-signal", "a look at it"],
         f"/alarms/{api.alarm}": ["a look at it", "shadow"],
@@ -223,7 +225,7 @@ def pages(api):
     }
 
 
-@pytest.mark.parametrize("number", range(21))
+@pytest.mark.parametrize("number", range(23))
 @pytest.mark.parametrize("scope", ["risk", "auditor"])
 def test_every_page_renders_over_the_real_api(api, number, scope):
     path, expected = list(pages(api).items())[number]
@@ -249,6 +251,7 @@ def test_every_page_of_the_dashboards_is_rendered_here(api):
         "dashboards.figure",
         "dashboards.alarm_act",
         "dashboards.proposal_act",
+        "dashboards.pairs_csv",
     }
 
 
