@@ -2,7 +2,7 @@
 
 |page|reads or sends|
 |---|---|
-|`/alarms`, `/alarms?state=open`|`/v1/alarms`, `/v1/jobs`|
+|`/alarms`, `/alarms?state=open`|`/v1/alarms`, `/v1/jobs`, the newest correctness report for titles|
 |`/alarms/<n>`|`/v1/alarms/<n>`, `/v1/me`|
 |POST `/alarms/<n>/<act>`|`/v1/alarms/<n>/<act>` as the reader|
 
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from flask import Response, abort, redirect, request
 
-from dashboards import alarms, limits
-from dashboards.model_report import figure_of
+from dashboards import alarms, correctness, limits
+from dashboards.model_report import CORRECTNESS, figure_of
 from dashboards.reading import Problem, ReadError, part
 from dashboards.render import page
 
@@ -45,10 +45,12 @@ def _list(read: Read) -> Response:
     state = request.args.get("state")
     narrowed = f"?state={state}" if state in STATES else ""
     body = read(f"/v1/alarms{narrowed}")
+    reported = part(read, CORRECTNESS)
     return page(
         "alarms.html",
         counts=body.get("counts") or {},
         chosen=state if narrowed else None,
+        correctness=correctness.read_report(reported.body) if reported.body else None,
         jobs=part(read, "/v1/jobs").body,
         alarm_list=alarms.listed(part(lambda _: body, "")),
     )

@@ -78,9 +78,9 @@ class Alarm:
         """Its severity in words."""
         return SEVERITIES.get(self.severity, sentence(self.severity))
 
-    def said(self, estimate: Mapping[str, Any] | None) -> str:
-        """What happened, with the figure's title where the evidence knows it."""
-        title = str((estimate or {}).get("title") or "")
+    def said(self, titles: Mapping[str, str]) -> str:
+        """What happened, with the figure's title in place of its metric where it is known."""
+        title = titles.get(self.metric, "")
         return self.detail.replace(self.metric, title) if self.metric and title else self.detail
 
     @property

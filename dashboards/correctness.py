@@ -134,6 +134,11 @@ class CorrectnessView:
             return f"Alarm for {alarms} of {len(self.models)}"
         return {"struck": "No alarm", "unstruck": "Not yet judgeable"}[self.state]
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """What each metric of the report is called."""
+        return {e.metric: e.title for m in self.models for e in m.estimates}
+
     def of(self, digests: Sequence[str]) -> Evaluated | None:
         """What was evaluated of the first of these digests that the report knows."""
         found = {m.digest: m for m in self.models}
