@@ -64,7 +64,10 @@ def test_kill_nine_in_a_burst_loses_no_receipt_and_doubles_nothing(tmp_path, wor
         server, stop = Server(directory, free_port(), workers), threading.Event()
         first = attempt * len(bodies) // ROUNDS
         pool = burst(server.address, api_key, bodies[first:], answered, stop)
-        time.sleep(0.4 + 0.3 * attempt)
+        wanted, until = len(answered) + 2 * CLIENTS, time.monotonic() + 60
+        while len(answered) < wanted and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.1 * attempt)  # not always at the same place
         server.kill()
         stop.set()
         pool.shutdown()
