@@ -16,10 +16,14 @@ The one file that imports Evidently (0.7.23), and only inside the child process
 
 The child gets rows on standard input as JSON, a bare environment without our settings, one thread,
 a limit on its memory that it puts on itself first, and a time limit; it answers one JSON line.
+
+Asked for its page too, the child writes Evidently's own HTML: megabytes with inline scripts, so it
+is a file to download and never part of a page of ours. It is not the same twice and has no digest.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import math
@@ -57,12 +61,14 @@ def measure_in_subprocess(
     sample_rows: int = SAMPLE_ROWS,
     timeout_s: float = TIMEOUT_S,
     memory_bytes: int = MEMORY_BYTES,
+    page_to: Path | None = None,
 ) -> dict[str, Any]:
     """Compare current rows with reference rows, column by column, in a child process.
 
     The result holds text, integers, booleans and null only. `columns` are the reference's when
-    absent. Raises DriftInputError for rows that cannot be compared, DriftError when the child
-    fails, runs out of memory or takes too long.
+    absent. `page_to` is where Evidently's own page goes, compressed by gzip. Raises
+    DriftInputError for rows that cannot be compared, DriftError when the child fails, runs out of
+    memory or takes too long.
     """
     names = sorted(columns if columns is not None else _names(reference))
     sides = {"reference": _columns("reference", reference, names)}
@@ -70,7 +76,9 @@ def measure_in_subprocess(
     seed = _seed(names, sides)
     sampled = {side: _sample(held, sample_rows, seed, side) for side, held in sides.items()}
     usable = [n for n in names if all(_present(held[n]) for held in sampled.values())]
-    answer = _ask_child(sampled, usable, timeout_s=timeout_s, memory_bytes=memory_bytes)
+    answer = _ask_child(
+        sampled, usable, timeout_s=timeout_s, memory_bytes=memory_bytes, page_to=page_to
+    )
     measured = [_column(name, sampled, answer["values"], len(usable)) for name in names]
     drifted = sum(1 for column in measured if column["drifted"])
     return {
@@ -192,15 +200,17 @@ def _ask_child(
     *,
     timeout_s: float,
     memory_bytes: int,
+    page_to: Path | None,
 ) -> dict[str, Any]:
     question = {
         side: {name: [None if math.isnan(v) else v for v in columns[name]] for name in names}
         for side, columns in sampled.items()
     }
     with tempfile.TemporaryDirectory(prefix="assay-drift-") as home:
+        page = [str(Path(home) / "page.html")] if page_to is not None and names else []
         try:
             done = subprocess.run(  # noqa: S603 - our own module, no shell, fixed arguments
-                [sys.executable, "-m", "monitoring.drift", str(memory_bytes)],
+                [sys.executable, "-m", "monitoring.drift", str(memory_bytes), *page],
                 input=json.dumps(question).encode(),
                 capture_output=True,
                 cwd=Path(__file__).parent.parent,
@@ -211,8 +221,10 @@ def _ask_child(
         except subprocess.TimeoutExpired as error:
             reason = f"no answer within {timeout_s:g} s"
             raise DriftError(reason, exit_code=None, said=_text(error.stderr)) from error
-    if done.returncode != 0:
-        raise DriftError("it stopped", exit_code=done.returncode, said=_text(done.stderr))
+        if done.returncode != 0:
+            raise DriftError("it stopped", exit_code=done.returncode, said=_text(done.stderr))
+        if page and page_to is not None:
+            page_to.write_bytes(gzip.compress(Path(page[0]).read_bytes(), 6, mtime=0))
     try:
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError) as error:
@@ -240,7 +252,7 @@ def _text(said: bytes | None) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be the child: limit memory, read columns, measure, answer."""
+    """Be the child: limit memory, read columns, measure, answer; write a page when it is named."""
     os.environ["DO_NOT_TRACK"] = "1"  # again here, for whoever runs the module by hand
     try:
         _limit_memory(int(arguments[0]))
@@ -248,7 +260,8 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"usage: python -m monitoring.drift MEMORY_BYTES ({error})\n")
         return _EXIT_BAD_LIMIT
     question = json.load(sys.stdin)
-    answer = _measure(question["reference"], question["current"])
+    page = arguments[1] if len(arguments) > 1 else None
+    answer = _measure(question["reference"], question["current"], page)
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 
@@ -260,7 +273,9 @@ def _limit_memory(limit: int) -> None:
 
 
 def _measure(
-    reference: Mapping[str, list[float | None]], current: Mapping[str, list[float | None]]
+    reference: Mapping[str, list[float | None]],
+    current: Mapping[str, list[float | None]],
+    page: str | None = None,
 ) -> dict[str, Any]:
     import warnings  # noqa: PLC0415 - see the top of the file
 
@@ -280,7 +295,10 @@ def _measure(
                 for side in (current, reference)
             ]
             metrics = [ValueDrift(column=n, method=METHOD, threshold=THRESHOLD) for n in names]
-            found = Report(metrics).run(*sides).dict()["metrics"]
+            snapshot = Report(metrics).run(*sides)
+            found = snapshot.dict()["metrics"]
+            if page is not None:
+                snapshot.save_html(page)
             values = {m["config"]["column"]: float(m["value"]) for m in found}
     return {"version": evidently.__version__, "values": values}
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 LIMIT_TYPES: Final = ("limits", "policy")
 SHADOWS: Final = ("challenger", "shadow")  # aliases whose version answers for the record alone
-TRIALS_MAX: Final = 10**9
+TRIALS_MAX: Final = 10**9  # signals tried before one: a recipe that claims more says nothing
 
 
 class LedgerSource:

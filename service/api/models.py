@@ -3,6 +3,7 @@
 # ruff: noqa: TC001 - flask-openapi3 reads the annotations of views when it registers them
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from ledger.record import parse_entry
 from models.errors import ModelError
 from service.api.access import assembly, needs
 from service.api.answers import DriftAnswer, ModelAnswer, ModelsAnswer
-from service.api.schemas import AsOfQuery, NamePath
+from service.api.schemas import AsOfQuery, DriftPagePath, NamePath
 from service.clock import parse_utc
+from service.drift import drift_page
 from service.errors import FieldRefused, Missing
 from service.loading import REPAIR
 
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from models.hub.catalog import LifecycleEvent
     from service.assembly import Assembly
 
+# Scripts of the page run without our origin, and neither load nor send anything.
+DRIFT_SANDBOX = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+)
 DRIFT_SHOWN = 20  # newest measurements: a page shows five, a chart of a month needs no more
 
 api = APIBlueprint(
@@ -110,6 +117,27 @@ def drift(path: NamePath) -> Response:
             )
     results.sort(key=lambda item: -int(item["leaf_index"]))
     return jsonify({"results": results[:DRIFT_SHOWN]})
+
+
+@api.get("/<name>/drift/<int:leaf>/page", summary="Evidently's own page of a measurement")
+@needs()
+def drift_file(path: DriftPagePath) -> Response:
+    """A file to download, with scripts of its own: sandboxed wherever it is opened."""
+    here = assembly()
+    page, digest = None, None
+    if path.leaf < here.ledger.size:
+        body = parse_entry(here.ledger.entry(path.leaf).entry).body
+        if body["type"] == "drift":
+            page, digest = drift_page(here, path.leaf), body["data"]["model_digest"]
+    if page is None or here.inventory.manifest(str(digest)).name != path.name:
+        raise Missing(
+            f"no page of a drift measurement of {path.name} is kept at leaf {path.leaf}",
+            f"GET /v1/models/{path.name}/drift lists the measurements; the newest keep their pages",
+        )
+    answer = Response(gzip.decompress(page), mimetype="text/html")
+    answer.headers["Content-Disposition"] = f'attachment; filename="drift-{path.leaf}.html"'
+    answer.headers["Content-Security-Policy"] = DRIFT_SANDBOX
+    return answer
 
 
 def _told(here: Assembly, digest: str) -> tuple[str, str]:

@@ -136,6 +136,12 @@ class NamePath(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$", description="such as credit-default")
 
 
+class DriftPagePath(NamePath):
+    """A model's name, and the leaf of a drift measurement."""
+
+    leaf: int = Field(ge=0, lt=1 << 43, description="leaf index of the `drift` entry")
+
+
 class LeafPath(BaseModel):
     """A place in the log."""
 

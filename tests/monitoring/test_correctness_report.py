@@ -133,6 +133,24 @@ def test_shape_is_the_one_the_pages_read(story):
         assert all(isinstance(cell, str) for row in table["rows"] for cell in row)
 
 
+def test_it_says_in_words_what_it_does_not_say(story):
+    told = report(story).to_json()["does_not_say"]
+    assert "who computed" in told
+    assert "not that the model is right" in told
+
+
+def test_no_field_is_about_signatures_or_proofs(story):
+    """Honesty and correctness share no field: a limit was signed before, in words, and that is all."""
+    about = re.compile(r"sign(ed|ature|er)|proof|prove|merkle|root|receipt|checkpoint|verdict|honest|witness|tamper|hash|key")  # fmt: skip
+    named = set()
+    for path, _ in walk(report(story).to_json()):
+        named.update(part for part in re.split(r"[.\[\]0-9]+", path) if part)
+    assert {name for name in named if about.search(name)} == set()
+    assert {name for name in named if "digest" in name} <= {
+        "model_digest", "rows_digest", "progress_digest",
+    }  # fmt: skip
+
+
 def test_every_figure_has_a_count_and_an_interval_or_says_why_not(story):
     for estimate in report(story).to_json()["evaluated_models"][0]["estimates"]:
         assert estimate["n"] > 0

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,33 @@ def test_the_child_opens_no_connection():
     )
     assert b"CONNECTED" not in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["values"] == {"a": 0.0}
+
+
+@pytest.mark.slow
+def test_without_a_network_it_measures_and_the_kernel_sees_nothing_sent(tmp_path):
+    """In a namespace with no network at all, every network call of the child and its threads traced."""
+    trace, page = tmp_path / "trace", tmp_path / "page.html"
+    strace, unshare = shutil.which("strace"), shutil.which("unshare")
+    watched = [strace, "-f", "-qq", "-e", "trace=network", "-o", str(trace), unshare, "-rn"]
+    if not strace or not unshare:
+        pytest.skip("strace or unshare is not installed")
+    if subprocess.run([*watched, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("tracing or network namespaces are not permitted here")
+    question = {s: {"a": [float(n) for n in range(50)]} for s in ("reference", "current")}
+    done = subprocess.run(
+        [*watched, sys.executable, "-m", "monitoring.drift", str(drift.MEMORY_BYTES), str(page)],
+        input=json.dumps(question).encode(),
+        cwd=ROOT,
+        env=drift.child_environment(str(tmp_path)),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-400:]
+    assert json.loads(done.stdout.splitlines()[-1])["values"] == {"a": 0.0}
+    assert "<html" in page.read_text()[:2000]
+    # A library asks whether ::1 can be bound, which sends nothing.
+    sent = [line for line in trace.read_text().splitlines() if "AF_INET" in line and ("connect(" in line or "send" in line)]  # fmt: skip
+    assert sent == []
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
-from houses import DESK, break_storage, make_house, signal_days
+from houses import DESK, Api, break_storage, make_house, signal_days
 from ledger.record import parse_entry
 from logs import only_sqlite
 from models.reference import trade_signal
@@ -90,6 +90,21 @@ def test_drift_is_measured_outside_this_process_and_recorded(house):
     assert data["reference_digest"] == training.reference_digest
     for name in ("result_digest", "configuration_digest"):
         assert house.blobs.has(data[name])
+    result = json.loads(house.blobs.get(data["result_digest"]))
+    names = {column["column"] for column in result["columns"]}
+    assert names == {*trade_signal.FEATURES, "score:margin_q16"}
+    assert all(column["psi_limit"] for column in result["columns"])
+    api = Api(house)
+    page = api.risk.get(f"/v1/models/{trade_signal.NAME}/drift/{stored.index}/page")
+    assert page.status_code == 200
+    assert page.headers["Content-Disposition"].startswith("attachment")
+    assert page.headers["Content-Security-Policy"].startswith(
+        "sandbox allow-scripts; default-src 'none'"
+    )
+    assert b"<html" in page.data[:2000]
+    for leaf in (stored.index + 1, leaves[0], 10**9):
+        assert api.risk.get(f"/v1/models/{trade_signal.NAME}/drift/{leaf}/page").status_code == 404
+    assert api.risk.get(f"/v1/models/credit-default/drift/{stored.index}/page").status_code == 404
     assert "evidently" not in sys.modules
 
 
