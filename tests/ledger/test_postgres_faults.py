@@ -109,6 +109,7 @@ def test_a_row_that_stays_locked_is_unavailable_and_free_again_later(log, monkey
             other.refuse(1)
         assert other.ledger.size == FIRST, "reading goes on"
     assert other.refuse(1).index == FIRST
+    other.engine.dispose()
     assert whole(log)
 
 

@@ -77,6 +77,8 @@ def test_sealers_of_one_period_at_once_make_one_seal(house, processes):
     assert len(done) == 4
     assert set(done) == {leaf for leaf, _ in seals(house)}
     check_they_adjoin(house)
+    for other in houses[1:]:
+        other.engine.dispose()
 
 
 def test_of_two_periods_sealed_at_once_one_wins_and_the_other_is_told(house, monkeypatch):

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,10 @@ from sqlalchemy.pool import Pool
 
 OLDEST = 15
 START_S = 30
-_OPENED = []  # held on to, since psycopg warns of each that is collected while open
+# Held on to, since psycopg warns of each that is collected while open; under a lock, since a thread of
+# a test may open one while another test's are closed, and one that is lost here is collected.
+_OPENED = []
+_OPENING = threading.Lock()
 _PDEATHSIG = 1  # prctl: signal when the parent is gone, however it went
 
 
@@ -61,15 +65,17 @@ def _user():
 @event.listens_for(Pool, "connect")
 def _remember(connection, _):
     if isinstance(connection, psycopg.Connection):
-        _OPENED.append(connection)
+        with _OPENING:
+            _OPENED.append(connection)
 
 
 def _close_all(database):
     """Close what a test left in the pools of its engines."""
-    for connection in _OPENED:
-        if not connection.closed and connection.info.dbname == database:
-            connection.close()
-    _OPENED[:] = [connection for connection in _OPENED if not connection.closed]
+    with _OPENING:
+        for connection in _OPENED:
+            if not connection.closed and connection.info.dbname == database:
+                connection.close()
+        _OPENED[:] = [connection for connection in _OPENED if not connection.closed]
 
 
 def _die_with_parent():
