@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ledger.anchor import Anchor
 from ledger.beside import check_beside
 from ledger.commit import GroupCommit
+from ledger.counting import Counts
 from ledger.dialect import run
 from ledger.encoding import encode_checked
 from ledger.errors import LedgerInconsistent, NoteError, NotFound
@@ -65,11 +66,6 @@ __all__ = ["Appended", "Ledger", "StoredEntry"]
 
 LOCK_FILE = "ledger.append.lock"
 PAGE = 256  # entries read at a time, with no connection held between two pages
-COUNT_ALL = "SELECT type, count(*) FROM ledger_entry GROUP BY type"  # the index on types alone
-COUNT_FROM = (  # in order of leaves, or SQLite reads that whole index and throws most of it away
-    "SELECT type, count(*) FROM (SELECT type FROM ledger_entry WHERE leaf_index >= ? "
-    "ORDER BY leaf_index LIMIT 9223372036854775807) AS news GROUP BY type"
-)
 
 
 class Ledger:
@@ -82,7 +78,7 @@ class Ledger:
         self._anchor = anchor
         self._signer = signer
         self.origin = signer.name
-        self._counted: dict[str, int] = {}
+        self._counts = Counts(engine)
         self._commit = GroupCommit(Writer(engine, signer, data_dir / LOCK_FILE, anchor).write)
 
     @classmethod
@@ -330,19 +326,8 @@ class Ledger:
             left = None if left is None else left - len(page)
 
     def counts(self) -> dict[str, int]:
-        """How many entries of each type there are; reads only what came since it was last asked.
-
-        Leaf indexes have no gaps, so the entries counted so far are those below their number.
-        """
-        known = self._counted
-        news = COUNT_FROM if known else COUNT_ALL
-        with self._engine.connect() as connection:
-            rows = run(connection, news, (sum(known.values()),) if known else ()).all()
-        counted = dict(known)
-        for kind, count in rows:
-            counted[str(kind)] = counted.get(str(kind), 0) + int(count)
-        self._counted = counted
-        return dict(counted)
+        """How many entries of each type there are; reads only what came since it was last asked."""
+        return self._counts.now()
 
     def rows(self, index: int) -> list[bytes]:
         """The rows of a multi-row entry, in order; empty for any other."""

@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from ledger import log as log_module
+from ledger import counting
 from ledger.keys import Role
 from logs import ROLES, key_of, open_log, refusal
 
@@ -33,13 +33,13 @@ def test_counts_follow_what_this_and_other_processes_append(log):
 
 def test_what_was_counted_is_not_read_again(log, monkeypatch):
     asked = []
-    real = log_module.run
+    real = counting.run
 
     def run(connection, statement, values=()):
         asked.append((statement, values))
         return real(connection, statement, values)
 
-    monkeypatch.setattr(log_module, "run", run)
+    monkeypatch.setattr(counting, "run", run)
     first = log.ledger.counts()
     log.ledger.counts()
     (_, none), (statement, since) = [a for a in asked if "GROUP BY" in a[0]]
