@@ -1,6 +1,7 @@
 """What cannot be published, each with its reason: code, bombs, wrong tables, other arithmetic."""
 
 import io
+import json
 import pickle
 import warnings
 import zipfile
@@ -119,6 +120,25 @@ def test_a_skops_file_that_names_a_function():
     pipe = make_pipeline(FunctionTransformer(print), fitted("logistic")[0])
     with pytest.raises(ArtifactRefused, match=r"types that are not built here|not exact here"):
         read_file(skops.io.dumps(pipe), "m.skops")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("os", "system"), ("builtins", "eval"), ("subprocess", "Popen")]
+)
+def test_a_skops_file_whose_schema_names_a_program_s_function(module, name):
+    """A real file with one class exchanged by hand: nothing of it is built."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(skops_bytes("logistic"))) as given:
+        with zipfile.ZipFile(out, "w") as made:
+            for member in given.namelist():
+                data = given.read(member)
+                if member == "schema.json":
+                    schema = json.loads(data)
+                    schema["__module__"], schema["__class__"] = module, name
+                    data = json.dumps(schema).encode()
+                made.writestr(member, data)
+    with pytest.raises(ArtifactRefused, match="types that are not built here"):
+        read_file(out.getvalue(), "m.skops")
 
 
 def test_an_onnx_file_with_numbers_in_another_file():
