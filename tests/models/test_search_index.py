@@ -247,3 +247,23 @@ def test_both_engines_give_the_same_first_hits(connect, index):
         other.search(query)
     text.drop(["south--homes"])
     assert "south--homes" not in text.digests()
+
+
+HOSTILE_STEMS = [
+    'z" OR card',
+    'z" OR body:card*',
+    "z* OR card",
+    "z | card",
+    "z OR NOT q",
+    "''",
+    "\\",
+]
+
+
+def test_stems_are_words_to_both_engines_and_never_operators(connect):
+    entry = entry_of("a--b", parse_card(CARDS["north--cardpd"]))
+    for text in (SqliteText(), PostgresText(connect)):
+        text.put([entry])
+        assert list(text.matching(["card"])) == ["a--b"]
+        for stem in HOSTILE_STEMS:
+            assert text.matching([stem, "zorblat"]) == {}, stem
