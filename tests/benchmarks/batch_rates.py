@@ -269,7 +269,7 @@ def on_ray():
     told = f"{efficiency:.2f} ({requests * ROWS / two:,.0f} rows a second on two)"
     goal = f">= {RAY_GOAL}"
     yield Row(
-        "batch", "Ray: efficiency of two workers", told, goal, efficiency >= RAY_GOAL, COMMAND
+        "batch", "Ray: efficiency of two workers", told, goal, bool(efficiency >= RAY_GOAL), COMMAND
     )
 
 

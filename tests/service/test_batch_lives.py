@@ -6,6 +6,7 @@ import pytest
 from backups import backup, restore
 from houses import DESK, Api, credit_rows, make_house
 from ledger.columnar import PART_ROWS
+from ledger.dialect import run
 from service.assembly import assemble
 from service.batch import BatchAsk, score
 from service.cli.audit import audit_directory
@@ -92,10 +93,18 @@ def test_an_erased_batch_leaves_its_proofs_and_no_row(house, tmp_path):
     counts = report.to_json()["executions"][0]["counts"]
     assert (counts["erased"], counts["bit_exact"]) == (30, 3)
     assert not (tmp_path / f"export/batches/{leaf}.records").exists()
+    assert parts_held(house, leaf) == 0
+    assert parts_held(house, kept.appended.index) == 1
+
+
+def parts_held(house, leaf):
+    with house.engine.connect() as connection:
+        statement = "SELECT count(*) FROM ledger_sealed_part WHERE leaf_index = ?"
+        return run(connection, statement, (leaf,)).scalar()
 
 
 def test_batches_come_back_from_an_export(house, tmp_path):
-    decide(house, ROWS[:2])
+    old = decide(house, ROWS[:2], subject="sub_gone")
     backup(house, tmp_path / "backup.db")
     long = [ROWS[n % 30] for n in range(PART_ROWS + 5)]
     gone, kept = decide(house, subject="sub_gone"), decide(house, long, subject="sub_kept")
@@ -113,6 +122,7 @@ def test_batches_come_back_from_an_export(house, tmp_path):
         assert records == (tmp_path / f"export/batches/{leaf}.records").read_bytes()
         assert not list(again.vault.open_parts(gone.appended.index))
         assert len(again.ledger.row_hashes(gone.appended.index)) == 1
+        assert parts_held(again, old.appended.index) == 0, "the backup's own rows are erased too"
         assert not audited(again, tmp_path / "again").failed
     finally:
         again.engine.dispose()
