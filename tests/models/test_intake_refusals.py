@@ -128,15 +128,15 @@ def test_a_skops_file_that_names_a_function():
 def test_a_skops_file_whose_schema_names_a_program_s_function(module, name):
     """A real file with one class exchanged by hand: nothing of it is built."""
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(skops_bytes("logistic"))) as given:
-        with zipfile.ZipFile(out, "w") as made:
-            for member in given.namelist():
-                data = given.read(member)
-                if member == "schema.json":
-                    schema = json.loads(data)
-                    schema["__module__"], schema["__class__"] = module, name
-                    data = json.dumps(schema).encode()
-                made.writestr(member, data)
+    source = io.BytesIO(skops_bytes("logistic"))
+    with zipfile.ZipFile(source) as given, zipfile.ZipFile(out, "w") as made:
+        for member in given.namelist():
+            data = given.read(member)
+            if member == "schema.json":
+                schema = json.loads(data)
+                schema["__module__"], schema["__class__"] = module, name
+                data = json.dumps(schema).encode()
+            made.writestr(member, data)
     with pytest.raises(ArtifactRefused, match="types that are not built here"):
         read_file(out.getvalue(), "m.skops")
 
