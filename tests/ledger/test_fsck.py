@@ -81,7 +81,7 @@ EDITS = {
         ("tiles",),
     ),
     "a checkpoint": (
-        "UPDATE ledger_checkpoint SET note = replace(note, 'A', 'B') WHERE size = 5",
+        "UPDATE ledger_checkpoint SET note = note || 'x' WHERE size = 5",
         ("history",),
     ),
     "a row": ("DELETE FROM ledger_row WHERE row_index = 1", ("row",)),
