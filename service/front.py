@@ -110,8 +110,9 @@ class Front:
         if ask is None or not self._loaded(ask.model):
             await self._bridge.serve(scope, protocol, body=body)
             return
+        phases = [began]
         try:
-            answer = await self._record(ask)
+            answer = await self._record(ask, phases)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is worded in one place
             more = {REFUSED: error, STARTED: began}
             await self._bridge.serve(scope, protocol, body=body, more=more)
@@ -119,8 +120,10 @@ class Front:
         if answer is None:
             await self._bridge.serve(scope, protocol, body=body)
             return
-        protocol.response_bytes(200, HEADERS, _encode(answer_json(self._assembly, answer)))
-        seconds = time.perf_counter() - began
+        content = _encode(answer_json(self._assembly, answer))
+        phases.append(time.perf_counter())
+        protocol.response_bytes(200, [*HEADERS, ("Server-Timing", _timing(phases))], content)
+        seconds = phases[-1] - began
         self._metrics.count(ROUTE, "POST", 200, seconds)
         self._lines.add("POST", ROUTE, 200, seconds, caller.key_id)
 
@@ -154,12 +157,16 @@ class Front:
         except Exception:  # noqa: BLE001 - the long way says what it is
             return False
 
-    async def _record(self, ask: Ask) -> Answer | None:
-        """The recorded answer; None when nothing was queued, so that the long way may try."""
+    async def _record(self, ask: Ask, phases: list[float]) -> Answer | None:
+        """The recorded answer; None when nothing was queued, so that the long way may try.
+
+        Notes when the model had run and when the record was durable.
+        """
         try:
             decided = decide(self._assembly, ask)
         except Exception:  # noqa: BLE001 - the long way says what it is
             return None
+        phases.append(time.perf_counter())
         producer = self._assembly.signers[Role.PRODUCER]
         while True:
             group = self._assembly.ledger.append_soon(
@@ -170,7 +177,9 @@ class Front:
                 waker=self._waiting,
             )
             try:
-                return decided.answer(await self._waiting.result(group))
+                appended = await self._waiting.result(group)
+                phases.append(time.perf_counter())
+                return decided.answer(appended)
             except Overtaken:
                 decided = decided.again(self._assembly)
 
@@ -195,6 +204,13 @@ def _read(headers: RSGIHeaders, caller: Identity, body: bytes) -> Ask | None:
     except (ValueError, RecursionError):
         return None
     return None if wanted.rows is not None else ask_of(wanted, header, caller, body)
+
+
+def _timing(phases: Sequence[float]) -> str:
+    """Milliseconds of each phase (W3C Server Timing): read and run, commit, answer with proof."""
+    began, ran, durable, made = phases
+    run, commit, answer = 1000 * (ran - began), 1000 * (durable - ran), 1000 * (made - durable)
+    return f"model;dur={run:.3f}, commit;dur={commit:.3f}, proof;dur={answer:.3f}"
 
 
 class Waiting:

@@ -14,13 +14,18 @@ class Connection:
     def __init__(self, host, port):
         self._where = host, port
         self._reader = self._writer = None
+        self.head = b""  # of the last answer, in lower case
+
+    async def open(self):
+        """Connect before anything is timed."""
+        self._reader, self._writer = await asyncio.open_connection(*self._where)
 
     async def ask(self, request):
         """Send one request; returns status and body. Reconnects once if the server hung up."""
         for attempt in (0, 1):
             try:
                 if self._writer is None:
-                    self._reader, self._writer = await asyncio.open_connection(*self._where)
+                    await self.open()
                 self._writer.write(request)
                 return await self._answer()
             except (ConnectionError, asyncio.IncompleteReadError):
@@ -33,6 +38,7 @@ class Connection:
         head = await self._reader.readuntil(b"\r\n\r\n")
         status = int(head[9:12])
         lower, length = head.lower(), 0
+        self.head = lower
         at = lower.find(b"content-length:")
         if at >= 0:
             length = int(lower[at + 15 : lower.index(b"\r\n", at)])
