@@ -4,6 +4,7 @@ The readers ask for a consistency proof between every two checkpoints they see.
 """
 
 import pytest
+
 from hammering import hammer
 
 
