@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Run = Callable[[NDArray[np.float32]], NDArray[np.int64]]
 
-FEW_TREE_ROWS: Final = 48  # fewer: ONNX Runtime is faster (tests/benchmarks/engine_rates.py)
+FEW_TREE_ROWS: Final = 48  # fewer: ONNX Runtime is faster (tests/benchmarks/batch_rates.py)
 FEW_LINEAR_ROWS: Final = 24
 
 
