@@ -13,6 +13,7 @@ ROWS = {  # run again, exact
     "export-0.2-erased": 15,
     "export-0.2-rotated": 59,
     "export-0.3-alarms": 64,
+    "export-0.3-batch": 83,
     "export-0.3-hub": 24,
     "export-0.3-log-rotated": 14,
 }
