@@ -96,6 +96,9 @@ def test_constraints_are_read(words, axis, concept):
         ("volatility, not a trading signal", "trading-signal"),
         ("scorecard, no cloud", "cloud"),
         ("détection de fraude sauf carte bancaire", "payment-card"),
+        ("not a black box churn model", "black-box"),
+        ("churn without bureau or balance sheet data", "data-balance-sheet"),
+        ("churn, GPL is not ok", "copyleft"),
     ],
 )
 def test_exclusions_are_read(words, concept):
@@ -116,6 +119,15 @@ def test_exclusions_are_read(words, concept):
 def test_a_not_that_belongs_to_a_verb_or_a_term_excludes_nothing(words):
     assert unwanted(words) == set()
     assert parse_query(words, PLAIN).words[-1] == tokens(words)[-1]
+
+
+def test_an_exclusion_ends_with_its_term():
+    assert wished("not a black box credit card default")["task"] == {"card-default"}
+    assert unwanted("not a black box credit card default") == {"black-box"}
+
+
+def test_who_does_not_want_a_black_box_wants_reasons():
+    assert wished("churn, no black box")["explain"] == {"post-hoc"}
 
 
 def test_an_exclusion_ends_with_its_clause():

@@ -56,9 +56,8 @@ class Names:
             return found
         for place in self._joined.get(joined, ()):
             found[place] = EXACT
-        if found:
-            return found
-        self._by_words(asked, found)
+        if not found:
+            self._by_words(asked, found)
         if len(joined) >= SHORTEST and len(asked) <= FEW:
             self._by_letters(joined, found)
         return found

@@ -1,8 +1,8 @@
 """A query as wishes: what is wanted, what is not, and the words that are left.
 
 Words are corrected when nobody knows them, compounds are split, terms are found in five languages.
-"not", "without", "other than" and their like turn the rest of their clause into exclusions, unless
-they belong to a term ("no credit history") or to a verb ("does not pay").
+"not", "without", "other than" and their like exclude the next term of their clause, unless they
+belong to a term ("no credit history") or to a verb ("does not pay").
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ QUERY_MAX: Final = 400  # characters; a page of text is no query
 SCATTERED: Final = 0.8  # a term whose words stand apart, against one found as written
 TASK_LIKE: Final = frozenset({"task", "product"})
 
+OPPOSITES: Final = {
+    "black-box": ("explain", "post-hoc"),
+    "batch": ("speed", "real-time"),
+    "non-commercial": ("licence", "commercial-use"),
+    "research": ("maturity", "production"),
+}
+
 _CLAUSE: Final = re.compile(r"[,;:.!?()\n]+(?=\s|$)|\s[-–—]\s")  # noqa: RUF001
 _STRONG: Final = WORDS["excluders"]
 _OTHER: Final = frozenset(
@@ -34,6 +41,8 @@ _NOT: Final = WORDS["plain_nots"]
 _AUXILIARY: Final = WORDS["auxiliaries"]
 _AFTER_NOT: Final = WORDS["after_not"]
 _STOPPERS: Final = WORDS["stoppers"]
+_JOINERS: Final = WORDS["joiners"]
+_REFUSED: Final = WORDS["refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ def parse_query(text: str, spelling: Spelling) -> Query:
     wanted = [span for span in spans if not out.intersection(range(span.start, span.end))]
     unwanted = [span for span in spans if out.intersection(range(span.start, span.end))]
     kept = [word for place, word in enumerate(words) if place not in out]
-    wishes = _wishes(thesaurus, words, wanted)
+    wishes = _wishes(thesaurus, words, wanted) + _opposites(words, unwanted)
     wishes = _compose(thesaurus, _merge(thesaurus, wishes + _scattered(thesaurus, kept, wishes)))
     stated = {
         place
@@ -119,22 +128,46 @@ def _split(text: str, spelling: Spelling) -> tuple[list[str], list[int], dict[st
 
 
 def _negated(words: Sequence[str], clauses: Sequence[int], spans: Sequence[Span]) -> set[int]:
-    """Places of excluded words: a negator and its clause, where the clause names something."""
-    clear = {s.start for s in spans if max(s.meanings.values()) > SAID}
-    inside = {place for span in spans for place in range(span.start, span.end)}
+    """Places of excluded words: a negator and the term it is about, where it is about one."""
+    at = {place: span for span in spans for place in range(span.start, span.end)}
     out: set[int] = set()
     for place in range(len(words)):
-        length = _negator(words, place)
-        if not length or place in inside:
+        if place in at:
             continue
-        end = place + length
-        while end < len(words) and clauses[end] == clauses[place]:
-            if words[end] in _STOPPERS and end > place + length:
-                break
-            end += 1
-        if not clear.isdisjoint(range(place, end)):
+        if words[place] in _NOT and words[place + 1 : place + 2] and words[place + 1] in _REFUSED:
+            out.update(_before(place, clauses, at), (place, place + 1))
+            continue
+        length = _negator(words, place)
+        end = _reach(words, clauses, at, place + length) if length else place
+        if any(max(at[p].meanings.values()) > SAID for p in range(place, end) if p in at):
             out.update(range(place, end))
     return out
+
+
+def _reach(words: Sequence[str], clauses: Sequence[int], at: Mapping[int, Span], start: int) -> int:
+    """Where an exclusion ends: after its first term and those joined by "or", with its clause."""
+    end, joined = start, True
+    while end < len(words) and clauses[end] == clauses[start - 1]:
+        if words[end] in _STOPPERS and end > start:
+            break
+        if end in at:
+            if not joined:
+                break
+            end, joined = at[end].end, False
+            continue
+        joined = joined or words[end] in _JOINERS
+        end += 1
+    return end
+
+
+def _before(place: int, clauses: Sequence[int], at: Mapping[int, Span]) -> range:
+    """The places of the last term of a clause before a place: of "GPL is not ok" the first word."""
+    for earlier in range(place - 1, -1, -1):
+        if clauses[earlier] != clauses[place]:
+            break
+        if earlier in at:
+            return range(at[earlier].start, place)
+    return range(0)
 
 
 def _negator(words: Sequence[str], place: int) -> int:
@@ -162,9 +195,22 @@ def _wishes(thesaurus: Thesaurus, words: Sequence[str], spans: Sequence[Span]) -
             # "card" may mean a product; when a task was meant the product follows from it.
             strong = max(by_axis["task"].values()) >= max(by_axis["product"].values())
             by_axis.pop("product" if strong else "task")
-        text = " ".join(words[span.start : span.end])
-        found += [Wish(text, axis, meanings) for axis, meanings in by_axis.items()]
+        found += [Wish(_text(words, span), axis, meanings) for axis, meanings in by_axis.items()]
     return found
+
+
+def _opposites(words: Sequence[str], unwanted: Sequence[Span]) -> list[Wish]:
+    """Who does not want a black box wants reasons: a wish for the other end of the ladder."""
+    return [
+        Wish(f"not {_text(words, span)}", OPPOSITES[concept][0], {OPPOSITES[concept][1]: 1.0})
+        for span in unwanted
+        for concept in span.meanings
+        if concept in OPPOSITES
+    ]
+
+
+def _text(words: Sequence[str], span: Span) -> str:
+    return " ".join(words[span.start : span.end])
 
 
 def _scattered(thesaurus: Thesaurus, words: Sequence[str], have: Sequence[Wish]) -> list[Wish]:
