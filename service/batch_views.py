@@ -77,8 +77,9 @@ def opened_rows(
     for part, records in assembly.vault.open_parts(leaf):
         table = unpack(columns, records)
         inputs = table.inputs.astype(np.float64)
-        given = np.where(np.isnan(inputs), None, inputs.astype(object)).tolist()
-        rows = zip(table.decisions.tolist(), table.outputs.tolist(), given, strict=True)
+        objects = inputs.astype(object)
+        objects[np.isnan(inputs)] = None
+        rows = zip(table.decisions.tolist(), table.outputs.tolist(), objects.tolist(), strict=True)
         for index, (number, outputs, values) in enumerate(rows, start=part * PART_ROWS):
             yield (
                 index,
