@@ -65,12 +65,13 @@ class HubSearch:
         self._refreshing = threading.Lock()
         self._index = SearchIndex(_full_text(house))
         self._seen: Catalog | None = None
+        self._register: tuple[tuple[Catalog | None, str], dict[str, Line]] | None = None
 
     def search(self, ask: Ask) -> dict[str, Any]:
         """Answer in plain JSON."""
         self._refresh()
         house = self._house
-        lines = {line.name: line for line in register(house)}
+        lines = self._lines()
         use = proved_use(house) if ask.reports else {}
         verdicts = honesty_verdicts(house) if ask.reports else {}
         outside = {name: _facets(line) for name, line in lines.items()}
@@ -108,6 +109,14 @@ class HubSearch:
             ],
             "does_not_say": SILENT,
         }
+
+    def _lines(self) -> dict[str, Line]:
+        """The register by name, folded once for a catalog and a day."""
+        key = (self._seen, self._house.now()[:10])
+        if self._register is None or self._register[0] != key:
+            found = {line.name: line for line in register(self._house)}
+            self._register = (key, found)
+        return self._register[1]
 
     def _refresh(self) -> None:
         """Bring the index up to the catalog. What is returned by the inventory never changes."""
