@@ -98,6 +98,9 @@ JOBS: Final[Mapping[str, Callable[[Assembly], str]]] = {
 QUICK: Final = frozenset({"cosign", "deliver", "shadow"})
 
 
+LATE: Final = " late"  # of the id of a run that is caught up
+
+
 def run_once(house: Assembly, names: Sequence[str]) -> list[str]:
     """Run the named jobs now, through the scheduler, in order; the first failure raises."""
     results: list[str] = []
@@ -156,12 +159,24 @@ def _late(house: Assembly, times: Mapping[str, BaseTrigger]) -> frozenset[str]:
 
 
 def _missed(house: Assembly, scheduler: BlockingScheduler) -> Callable[[JobExecutionEvent], None]:
-    """What to do about a run that came too late: an alarm, and the job once, now."""
+    """What to do about a run that came too late: an alarm, and the job once, now.
+
+    As a job of its own: the missed one's next time may be written by APScheduler's own thread after
+    its listeners were told, which would undo a change to it.
+    """
 
     def listen(event: JobExecutionEvent) -> None:
-        if event.job_id not in QUICK:
-            job_runs.missed(house, event.job_id, event.scheduled_run_time)
-            scheduler.modify_job(event.job_id, next_run_time=house.clock())
+        job = scheduler.get_job(event.job_id)
+        if job is None or event.job_id in QUICK or event.job_id.endswith(LATE):
+            return
+        job_runs.missed(house, event.job_id, event.scheduled_run_time)
+        scheduler.add_job(
+            job.func,
+            id=event.job_id + LATE,
+            executor=job.executor,
+            misfire_grace_time=None,
+            replace_existing=True,
+        )
 
     return listen
 

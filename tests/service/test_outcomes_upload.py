@@ -323,7 +323,7 @@ def test_kill_9_anywhere_loses_no_row_and_doubles_none(tmp_path, database):
             text=True,
         )
         for _ in range(commits):
-            process.stdout.readline()
+            assert process.stdout.readline(), "the upload did not begin"
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
