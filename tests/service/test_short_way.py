@@ -31,9 +31,9 @@ class Ways:
         self.taken = []  # whether the short way answered, of those it ran
         record = self.front._record
 
-        async def watch(ask):
+        async def watch(ask, phases):
             try:
-                answer = await record(ask)
+                answer = await record(ask, phases)
             except BaseException:
                 self.taken.append(False)
                 raise
