@@ -50,6 +50,7 @@ class ClientBench(Bench):
 
     def _fresh(self):
         """The log as it is, under a new tag; a new copy after some attempts, before it gets long."""
+        self.settled()
         self._attempts += 1
         self.tag = str(self._attempts)
         if self._attempts % ATTEMPTS_A_COPY != 1:
