@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ledger.looking import entries_at, newest_leaves
 from ledger.record import unsigned_body
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from service.assembly import Assembly
     from service.outcomes import Observed
+
+NEIGHBOURS: Final = 2  # entries read for each outcome wanted; sparser ones are read one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Known:
         }
         self._newest = newest_leaves(assembly.engine, "outcome", ids)
         self._outcomes: dict[int, dict[str, Any]] = {}
+        self._values: dict[int, str] = {}
 
     def prediction(self, leaf: int) -> Predicted | None:
         """The prediction at a leaf; None when it holds none."""
@@ -58,12 +61,25 @@ class Known:
         if leaf is None:
             return False
         if not self._outcomes:
-            found = entries_at(self._assembly.engine, self._newest.values())
-            self._outcomes = {
-                stored.index: unsigned_body(stored.entry)["data"] for _, stored in found
-            }
+            self._load()
         data = self._outcomes[leaf]
         told = (data["observed_at"], data["revises"], data["reason"])
         if told != (item.observed_at, item.revises, item.reason):
             return False
-        return outcome_value(self._assembly, leaf) == item.value
+        value = self._values.get(leaf) or outcome_value(self._assembly, leaf)
+        return value == item.value
+
+    def _load(self) -> None:
+        """The newest outcomes; their values too where they lie close, as an upload leaves them."""
+        leaves = set(self._newest.values())
+        self._outcomes = {
+            stored.index: unsigned_body(stored.entry)["data"]
+            for _, stored in entries_at(self._assembly.engine, leaves)
+        }
+        first, end = min(leaves), max(leaves) + 1
+        if end - first <= NEIGHBOURS * len(leaves):
+            self._values = {
+                leaf: opening.outputs["value"].value
+                for leaf, opening in self._assembly.vault.open_range(first, end)
+                if leaf in leaves
+            }
