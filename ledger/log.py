@@ -18,16 +18,12 @@ from ledger.commit import GroupCommit
 from ledger.counting import Counts
 from ledger.dialect import run
 from ledger.encoding import encode_checked
-from ledger.errors import LedgerInconsistent, NoteError, NotFound
-from ledger.log_signing import LogSigner, log_key_entries
-from ledger.merkle import Frontier
-from ledger.note import Checkpoint, NoteSigner, sign_checkpoint
+from ledger.errors import LedgerInconsistent, NotFound
+from ledger.log_signing import LogSigner, check_head, key_changes
 from ledger.reading import (
-    SignedHead,
     StoredEntry,
     check_right_edge,
     entries_query,
-    first_receipt,
     read_checkpoint,
     read_entry,
     read_head,
@@ -51,9 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
-    from ledger.anchor import Anchored
     from ledger.commit import Group, Waker
     from ledger.condition import Unless
     from ledger.keys import SigningKey
@@ -76,7 +71,7 @@ class Ledger:
     ) -> None:
         self._engine = engine
         self._anchor = anchor
-        self._signer = signer
+        self.signer = signer
         self.origin = signer.name
         self._counts = Counts(engine)
         self._commit = GroupCommit(Writer(engine, signer, data_dir / LOCK_FILE, anchor).write)
@@ -100,10 +95,7 @@ class Ledger:
         made = Anchor(anchor, lambda: signer.keys) if anchor else None
         if made is not None:
             made.refuse_existing()
-        empty = Frontier()
-        note = first_note or sign_checkpoint(
-            Checkpoint(origin, 0, empty.root()), NoteSigner(origin, log_key)
-        )
+        note = first_note or signer.first_note()
         with writer(engine).begin() as connection:
             if run(connection, "SELECT count(*) FROM ledger_head").scalar():
                 raise LedgerInconsistent("the database holds a log already")
@@ -148,24 +140,13 @@ class Ledger:
             found = run(connection, "SELECT origin FROM ledger_head").scalar()
             if found != origin:
                 raise LedgerInconsistent("origin of the log", expected=origin, got=found)
-            ledger._check_head(connection, frontier, anchored)
+            check_head(connection, frontier, signer, made, anchored)
             check_right_edge(connection, frontier)
             if ledger._anchor is not None:
                 ledger._anchor.check(connection, frontier, anchored)
         if anchored is not None and anchored.size < frontier.size:
             ledger._catch_up()
         return ledger
-
-    def _check_head(
-        self, connection: Connection, frontier: Frontier, anchored: Anchored | None
-    ) -> None:
-        try:
-            SignedHead(self._signer.history).check(connection, frontier)
-        except NoteError:
-            # A backup from before a change of keys is signed by none that is in use now.
-            if self._anchor is not None:
-                self._anchor.check(connection, frontier, anchored)
-            raise
 
     # --- append ---
 
@@ -272,22 +253,17 @@ class Ledger:
     @property
     def vkey(self) -> str:
         """The log's newest verifier key."""
-        return self._signer.vkey
+        return self.signer.vkey
 
     def keys(self) -> KeyHistory:
         """Every key the log has signed checkpoints with."""
         with self._engine.connect() as connection:
-            return self._signer.history(connection)
-
-    def hold_log_key(self, key: SigningKey) -> None:
-        """Hold a key that is to replace the one in use: it signs once an entry says so."""
-        self._signer.hold(key)
+            return self.signer.history(connection)
 
     def key_changes(self) -> list[Receipt]:
         """Each entry about the log's own keys, under the first checkpoint after it."""
         with self._engine.connect() as connection:
-            leaves = [leaf for leaf, _ in log_key_entries(connection)]
-            return [first_receipt(connection, leaf) for leaf in leaves]
+            return key_changes(connection)
 
     @property
     def size(self) -> int:

@@ -13,11 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ledger.dialect import run
-from ledger.errors import KeyRefused, SignatureRefused
+from ledger.errors import KeyRefused, NoteError, SignatureRefused
 from ledger.keybook import ADDED, ENDING, REVOKED, ROTATED, KeyBook
 from ledger.keys import Role
 from ledger.log_keys import history_of, speaks_of_log
-from ledger.note import KeyHistory, NoteSigner, sign_checkpoint
+from ledger.merkle import EMPTY_ROOT
+from ledger.note import Checkpoint, KeyHistory, NoteSigner, sign_checkpoint
+from ledger.reading import SignedHead, first_receipt
 from ledger.record import parse_entry
 
 if TYPE_CHECKING:
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from ledger.anchor import Anchor, Anchored
     from ledger.keys import SigningKey
-    from ledger.note import Checkpoint, VerifierKey
+    from ledger.merkle import Frontier
+    from ledger.note import VerifierKey
     from ledger.post_quantum import SecondSigner
+    from ledger.receipt import Receipt
 
 KEY_TYPES: Final = frozenset({ADDED, ROTATED, REVOKED})
 
@@ -75,6 +80,10 @@ class LogSigner:
             self._known = known
         return known[1]
 
+    def first_note(self) -> str:
+        """The note over a log without entries."""
+        return sign_checkpoint(Checkpoint(self.name, 0, EMPTY_ROOT), self._first)
+
     def sign(
         self, connection: Connection, checkpoint: Checkpoint, *, head: str, kinds: Iterable[str]
     ) -> str:
@@ -99,6 +108,31 @@ class LogSigner:
             note += self._second.line(checkpoint)
         self._as_of = note
         return note
+
+
+def check_head(
+    connection: Connection,
+    frontier: Frontier,
+    signer: LogSigner,
+    anchor: Anchor | None,
+    anchored: Anchored | None,
+) -> None:
+    """Hold the head against the checkpoint signed over it.
+
+    Raises LedgerInconsistent, NoteError or RolledBack.
+    """
+    try:
+        SignedHead(signer.history).check(connection, frontier)
+    except NoteError:
+        # A backup from before a change of keys is signed by none that is in use now.
+        if anchor is not None:
+            anchor.check(connection, frontier, anchored)
+        raise
+
+
+def key_changes(connection: Connection) -> list[Receipt]:
+    """Each entry about the log's own keys, under the first checkpoint after it."""
+    return [first_receipt(connection, leaf) for leaf, _ in log_key_entries(connection)]
 
 
 def log_key_entries(connection: Connection) -> list[tuple[int, bytes]]:

@@ -163,7 +163,7 @@ def rotate_log(house: Assembly, *, holder: str, uri: Path | None, act: Act) -> t
         known = book_of(house.ledger).keys.get(old.key_id)
         log_key.refuse_overlap(house.settings, book_of(house.ledger))
         new = key_files.load_next(directory, Role.LOG) or _successor(directory, Role.LOG, uri)
-        house.ledger.hold_log_key(new)
+        house.ledger.signer.hold(new)
         named = holder or (known.holder if known else f"house:{Role.LOG}")
         who = {"event_time": house.now(), "actor_id": act.actor_id}
         if known is None:
