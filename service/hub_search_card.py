@@ -20,7 +20,7 @@ def card_text(manifest: Manifest) -> str:
             "",
             "## Purpose",
             "",
-            f"{_line(manifest.task)}. {_line(manifest.intended_use)}",
+            f"{_line(manifest.task).rstrip('.')}. {_line(manifest.intended_use)}",
             "",
             "## Data",
             "",
