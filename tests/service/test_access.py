@@ -25,6 +25,7 @@ SCOPES = {
     ("GET", "/v1/models"): ALL,
     ("GET", "/v1/models/credit-default"): ALL,
     ("GET", "/v1/models/credit-default/drift"): ALL,
+    ("GET", "/v1/models/credit-default/drift/0/page"): ALL,
     ("GET", "/v1/hub/hub.json"): ALL,
     ("GET", "/v1/hub/blobs/" + "0" * 64): {A, R, M},
     ("GET", "/v1/hub/search?q=credit"): ALL,
