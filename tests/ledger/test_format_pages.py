@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.canonical import canonical_bytes
+from ledger.columnar import COLUMNS
 from ledger.grammar import BODY, DATA, MANY_ROWS, ONE_ROW, SIGNER_ROLES
 from ledger.keys import POSSESSION_TAG, Role, SigningKey, verify_signature
 from ledger.merkle import EMPTY_ROOT, inclusion_path, leaf_hash, root_of
@@ -110,7 +111,7 @@ def test_the_table_of_types_is_the_grammar():
     for kind, (signer, fields) in types.items():
         assert signer == (SIGNER_ROLES[kind] or "the key it replaces")
         told = dict(fields)
-        extra = {ONE_ROW: "", MANY_ROWS: ""} if kind == "prediction" else {}
+        extra = {ONE_ROW: "", MANY_ROWS: "", COLUMNS: ""} if kind == "prediction" else {}
         checks = DATA[kind]
         assert told == {name: "?" * (not check(None)) for name, check in checks.items()} | extra
 
