@@ -189,6 +189,11 @@ def _level_metrics(level: str, percent: str) -> tuple[Metric[VarRow], ...]:
                 run_length=watches.DAYS_RUN_LENGTH,
             ),
         ),
+    )
+
+
+def _independence_metrics(level: str, percent: str) -> tuple[Metric[VarRow], ...]:
+    return (
         Metric(
             name=f"exceedances_{level}_christoffersen_p",
             title=f"Christoffersen test of the {percent} VaR",
@@ -214,7 +219,9 @@ def _level_metrics(level: str, percent: str) -> tuple[Metric[VarRow], ...]:
 
 METRICS = (
     *_level_metrics("990", "99%"),
+    *_independence_metrics("990", "99%"),
     *_level_metrics("975", "97.5%"),
+    *_independence_metrics("975", "97.5%"),
     Metric(
         name="exceptions_990_250d",
         title="Exceptions of the 99% VaR in 250 days, missing days counted",
