@@ -28,7 +28,20 @@ def describe(app: OpenAPI) -> dict[str, Any]:
             answers = operation["responses"]
             answers.pop("422", None)
             answers |= {"4XX": REFUSED, "503": NOT_NOW}
+    _drop_null_defaults(document)
     return document
+
+
+def _drop_null_defaults(value: object) -> None:
+    """Leave out `"default": null`: generators take a field with a default for one always there."""
+    if isinstance(value, dict):
+        if value.get("default", ...) is None:
+            del value["default"]
+        for inner in value.values():
+            _drop_null_defaults(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _drop_null_defaults(inner)
 
 
 def text(media: str, description: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ledger.record import parse_entry
 from models.errors import ModelError
 from service.api.access import assembly, needs
 from service.api.answers import DriftAnswer, ModelAnswer, ModelsAnswer
+from service.api.describe import text
 from service.api.schemas import AsOfQuery, DriftPagePath, NamePath
 from service.clock import parse_utc
 from service.drift import drift_page
@@ -119,7 +120,11 @@ def drift(path: NamePath) -> Response:
     return jsonify({"results": results[:DRIFT_SHOWN]})
 
 
-@api.get("/<name>/drift/<int:leaf>/page", summary="Evidently's own page of a measurement")
+@api.get(
+    "/<name>/drift/<int:leaf>/page",
+    summary="The page that the drift library makes of a measurement",
+    responses={200: text("text/html", "A file to download, with scripts of its own")},
+)
 @needs()
 def drift_file(path: DriftPagePath) -> Response:
     """A file to download, with scripts of its own: sandboxed wherever it is opened."""

@@ -74,6 +74,7 @@ PAGES = [
         f"{MODEL}/drift",
         f"{MODEL}/board-pack",
         f"{MODEL}/figures/auc.csv",
+        f"{MODEL}/challenger/0.csv",
         f"{MODEL}/figures/auc",
     ),
 ]

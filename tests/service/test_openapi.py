@@ -67,9 +67,14 @@ def test_every_operation_says_what_comes_back_and_that_errors_are_problems(descr
 
 
 def test_the_header_is_described_by_the_name_it_is_sent_under(described):
-    for path in ("/v1/predictions", "/v1/outcomes"):
-        (header,) = described["paths"][path]["post"]["parameters"]
-        assert (header["name"], header["in"]) == ("Idempotency-Key", "header")
+    for path, names in (
+        ("/v1/predictions", {"Idempotency-Key", "Assay-Deadline-Ms"}),
+        ("/v1/outcomes", {"Idempotency-Key"}),
+    ):
+        headers = described["paths"][path]["post"]["parameters"]
+        assert {(header["name"], header["in"]) for header in headers} == {
+            (name, "header") for name in names
+        }
 
 
 def test_descriptions_are_prose_without_markup(described):
