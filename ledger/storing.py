@@ -42,7 +42,8 @@ class Prepared:
     def size(self) -> int:
         """Bytes it brings to a commit: the body, and what is stored beside the entry."""
         beside = sum(len(opening.sealed) for opening in self.draft.openings)
-        return len(self.body) + beside + sum(map(len, self.draft.rows))
+        parts = sum(len(part.hashes) + len(part.sealed) for part in self.draft.parts)
+        return len(self.body) + beside + parts + sum(map(len, self.draft.rows))
 
 
 @dataclass(slots=True)

@@ -9,11 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from receivers import Hook
-
 from houses import DESK, make_house, packages, reporter, signal_days
 from models.hub.publish import Package
 from models.reference import trade_signal
+from receivers import Hook
 from service.alerts import acknowledge, close, raise_about_job, remark
 from service.alerts_delivery import deliver
 from service.alerts_read import alarms

@@ -9,13 +9,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from userfiles import CARD, csv_bytes, skops_bytes
-
 from houses import DESK, make_house
 from service import lifecycle
 from service.exporting import export_house
 from service.intake import Submission, submit
 from service.predict import Ask, predict
+from userfiles import CARD, csv_bytes, skops_bytes
 
 
 def build(house, scratch):

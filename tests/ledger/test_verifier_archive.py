@@ -142,9 +142,15 @@ def test_the_archive_holds_the_verifier_and_nothing_else(desk):
         assert ast.get_docstring(ast.parse(archive.read("ledger/__init__.py")))
     ours = {f"ledger/{path.name}" for path in modules(ENTRY)}
     assert names == {"__main__.py", "ledger/__init__.py", *ours}
-    assert not {"record.py", "note.py", "log.py", "store.py", "tables.py", "seal.py", "vault.py"} & {
-        path.name for path in modules(ENTRY)
-    }
+    assert not {
+        "record.py",
+        "note.py",
+        "log.py",
+        "store.py",
+        "tables.py",
+        "seal.py",
+        "vault.py",
+    } & {path.name for path in modules(ENTRY)}
 
 
 def test_the_followed_imports_are_those_of_a_running_interpreter(desk):

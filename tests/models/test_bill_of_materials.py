@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from userfiles import CARD, csv_bytes, skops_bytes
 
 from models.hub.bom import ml_bom
 from models.hub.card import parse_card
 from models.hub.intake.draft import Terms, draft
 from models.hub.intake.table import read_table
+from userfiles import CARD, csv_bytes, skops_bytes
 
 AT = datetime(2026, 11, 25, 3, 20, tzinfo=UTC)
 REPORTED = CARD.replace(

@@ -11,7 +11,6 @@ import pytest
 import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from userfiles import CARD, NAMES, csv_bytes, onnx_bytes, skops_bytes, table, xgboost_bytes
 
 from models.errors import UnlikeItsSource
 from models.hub.card import parse_card
@@ -24,6 +23,7 @@ from models.hub.intake.table import read_table
 from models.hub.manifest import Manifest
 from models.runtime import load
 from models.runtime.trees import Trees
+from userfiles import CARD, NAMES, csv_bytes, onnx_bytes, skops_bytes, table, xgboost_bytes
 
 TERMS = Terms("mine", "1.0.0", "credit", "a desk", 0.4)
 ENVIRONMENT = "sha256:" + "0" * 64

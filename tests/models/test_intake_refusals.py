@@ -8,7 +8,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from userfiles import CARD, NAMES, csv_bytes, fitted, onnx_bytes, skops_bytes, table, xgboost_bytes
 
 from models.errors import (
     ArtifactRefused,
@@ -23,6 +22,7 @@ from models.hub.intake import forms
 from models.hub.intake.draft import Terms, draft, read_file
 from models.hub.intake.table import read_table
 from models.hub.names import check_name
+from userfiles import CARD, NAMES, csv_bytes, fitted, onnx_bytes, skops_bytes, table, xgboost_bytes
 
 ENVIRONMENT = "sha256:" + "0" * 64
 

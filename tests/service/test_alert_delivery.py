@@ -6,10 +6,10 @@ import time
 from datetime import timedelta
 
 import pytest
-from receivers import Hook, Mail
 
 from ledger.record import unsigned_body
 from logs import only_sqlite
+from receivers import Hook, Mail
 from service import alerts_channels, alerts_delivery, jobs
 from service.alerts import acknowledge, close, raise_about_job, raise_by_hand
 from service.alerts_channels import Channel, ChannelsRefused, read_channels

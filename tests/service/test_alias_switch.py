@@ -5,13 +5,13 @@ import time
 
 import httpx
 import pytest
-from userfiles import CARD, NAMES, csv_bytes, skops_bytes
 
 from houses import make_house
 from servers import Server, free_port
 from service import lifecycle
 from service.auth import Scope
 from service.intake import Submission, submit
+from userfiles import CARD, NAMES, csv_bytes, skops_bytes
 
 MODEL = "somebody-s-default-model"
 CALLERS = 2

@@ -18,7 +18,6 @@ from shutil import copytree
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from userfiles import CARD, csv_bytes, skops_bytes
 
 import models.hub
 from houses import Api, make_house
@@ -36,6 +35,7 @@ from service.cli import main
 from service.intake import Submission, submit
 from service.mirroring import build_index, verify_growth, verify_index
 from service.settings import Settings
+from userfiles import CARD, csv_bytes, skops_bytes
 
 MODEL = "somebody-s-default-model"
 

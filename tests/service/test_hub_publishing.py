@@ -10,7 +10,6 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from userfiles import CARD, csv_bytes, onnx_bytes, skops_bytes, xgboost_bytes
 
 from houses import DESK, make_house
 from ledger.record import parse_entry
@@ -31,6 +30,7 @@ from service.errors import FieldRefused, ServiceError
 from service.intake import Submission, submit
 from service.model_keys import house_key, renew, trust, trusted
 from service.predict import Ask, predict
+from userfiles import CARD, csv_bytes, onnx_bytes, skops_bytes, xgboost_bytes
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from userfiles import CARD, csv_bytes, skops_bytes
 
 from houses import DESK, Api, make_house, problem_of
 from models.errors import UnknownModel
@@ -18,6 +17,7 @@ from service.model_keys import trusted
 from service.predict import Ask, predict
 from service.register import register
 from service.reliance import reliance
+from userfiles import CARD, csv_bytes, skops_bytes
 
 SAID = {"reason": "a test", "actor_id": "anna"}
 

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from userfiles import CARD, NAMES, csv_bytes, skops_bytes, table
 
 from houses import DESK, make_house, reporter
 from service import lifecycle
@@ -13,6 +12,7 @@ from service.intake import Submission, submit
 from service.judged import SCALE, judged_columns, judged_row
 from service.outcomes import Observed, record_outcomes
 from service.predict import Ask, predict
+from userfiles import CARD, NAMES, csv_bytes, skops_bytes, table
 
 ROWS = 80
 

@@ -6,11 +6,11 @@ import time
 from io import BytesIO
 
 import pytest
-from rsgi import Client, Headers, Scope
 
 from houses import Api, credit_rows, make_house, problem_of
 from ledger.errors import DeadlinePassed, LedgerUnavailable
 from ledger.receipt import Receipt, verify_receipt
+from rsgi import Client, Headers, Scope
 from service.app import create_front
 from service.lifecycle import withdraw
 from service.wsgi_bridge import environ_of
