@@ -35,8 +35,20 @@ Examples:
 @click.option(
     "--where", "wheres", metavar="FACET=VALUE", multiple=True, help="Only these; may be repeated."
 )
-@click.option("--sort", type=click.Choice(SORTS), default="relevance", show_default=True)
-@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True)
+@click.option(
+    "--sort",
+    type=click.Choice(SORTS),
+    default="relevance",
+    show_default=True,
+    help="What comes first: what fits best, or a kind of proved use.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100),
+    default=10,
+    show_default=True,
+    help="How many hits to print.",
+)
 @click.option("--facets", is_flag=True, help="Also list what the hits can be narrowed by.")
 @click.option("--json", "as_json", is_flag=True, help="As the API gives it.")
 @data_dir_option

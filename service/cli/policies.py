@@ -54,7 +54,13 @@ def list_policies(digest: str, data_dir: Path | None) -> None:
 @click.option("--side", required=True, type=click.Choice(["min", "max"]), help="Which is crossed.")
 @click.option("--tolerance", default="0", show_default=True, help="How far past it still passes.")
 @click.option("--window", default="all", show_default=True, help="all, or labels in a block.")
-@click.option("--minimum-labels", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--minimum-labels",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Matured outcomes below which the figure is not judged.",
+)
 @click.option("--detector", default="threshold", show_default=True, help="With its parameters.")
 @click.option(
     "--on-alarm",
@@ -86,7 +92,12 @@ def sign(digest: str, actor: str, data_dir: Path | None, **said: Any) -> None:  
     epilog="Example: assay policies halt sha256:... --state blocked --reason odd --actor me"
 )
 @digest_argument
-@click.option("--state", required=True, type=click.Choice(["shadow", "blocked"]))
+@click.option(
+    "--state",
+    required=True,
+    type=click.Choice(["shadow", "blocked"]),
+    help="shadow: computed for the record, answered to nobody; blocked: not computed.",
+)
 @click.option("--reason", required=True, help="Why, as recorded.")
 @actor_option
 @data_dir_option

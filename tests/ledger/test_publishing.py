@@ -229,6 +229,7 @@ def test_on_an_s3_server(log, monkeypatch):
         monkeypatch.setenv(name, value)
     import s3fs
 
+    s3fs.S3FileSystem.clear_instance_cache()  # or it is another test's server
     s3fs.S3FileSystem().mkdir("site")
     grow(log, 300)
     export(log.ledger, open_destination("s3://site/log"), vault=log.vault)

@@ -69,7 +69,7 @@ SCOPES = {
 MODEL = "/models/credit-default"
 PAGES = [
     *("/", "/ledger", "/ledger/entries/0", "/predictions/0", "/docs", "/alarms", "/alarms/0"),
-    *("/register", "/register/sha256:" + "0" * 64),
+    *("/hub", "/register", "/register/sha256:" + "0" * 64),
     *(
         MODEL,
         f"{MODEL}/drift",
