@@ -189,8 +189,10 @@ class Writer:
                         mine.fresh.append(new)
                         if item.draft.idempotency_key:
                             taken[item.draft.idempotency_key] = item.draft.request_digest, new
-                for new in mine.fresh:
-                    newest.check(new.prepared.unless)
+                for condition in {
+                    id(n.prepared.unless): n.prepared.unless for n in mine.fresh
+                }.values():
+                    newest.check(condition)  # a group's entries often share one
                 hold(
                     ((n.index, n.prepared.key.key_id, n.prepared.draft) for n in mine.fresh), ended
                 )

@@ -10,14 +10,12 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ledger.columnar import PART_ROWS, Columns, row_path
 from ledger.merkle import HASH_BYTES
 from service.batch_rows import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from models.runtime import Predictor
     from service.assembly import Assembly
@@ -67,26 +65,6 @@ def batch_rows(
         del proof["leaf_hash"]
         proof["row"] = next(columns.texts(record, row)).decode()
     return [shown], [proof]
-
-
-def opened_rows(
-    assembly: Assembly, leaf: int, data: Mapping[str, Any]
-) -> Iterator[tuple[int, dict[str, int], str, dict[str, float | None]]]:
-    """Index, outputs, decision and inputs of every row that is not erased, a part at a time."""
-    columns = Columns.of(data)
-    for part, records in assembly.vault.open_parts(leaf):
-        table = unpack(columns, records)
-        inputs = table.inputs.astype(np.float64)
-        objects = inputs.astype(object)
-        objects[np.isnan(inputs)] = None
-        rows = zip(table.decisions.tolist(), table.outputs.tolist(), objects.tolist(), strict=True)
-        for index, (number, outputs, values) in enumerate(rows, start=part * PART_ROWS):
-            yield (
-                index,
-                dict(zip(columns.outputs, outputs, strict=True)),
-                columns.decisions[number],
-                dict(zip(columns.inputs, values, strict=True)),
-            )
 
 
 def _reasons(predictor: Predictor, columns: Columns, record: bytes) -> list[dict[str, Any]]:
