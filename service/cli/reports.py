@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 actor_option = click.option("--actor", default="cli", show_default=True, help="Who asks for it.")
 
 
+recompute_option = click.option(
+    "--recompute", is_flag=True, help="Evaluate its range of the log again; compare."
+)
+export_option = click.option(
+    "--export",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Recompute from an export; no house and no database are needed.",
+)
+
+
 @click.group()
 def report() -> None:
     """Issue and read the two reports."""
@@ -42,12 +52,8 @@ Examples:
 """
 )
 @click.option("--leaf", type=click.IntRange(min=0), help="A recorded report instead of a new one.")
-@click.option("--recompute", is_flag=True, help="Evaluate its range of the log again; compare.")
-@click.option(
-    "--export",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Recompute from an export; no house and no database are needed.",
-)
+@recompute_option
+@export_option
 @actor_option
 @data_dir_option
 @told
@@ -86,12 +92,8 @@ Examples:
 """
 )
 @click.option("--leaf", type=click.IntRange(min=0), help="A recorded one, made again.")
-@click.option("--recompute", is_flag=True, help="Evaluate its range of the log again; compare.")
-@click.option(
-    "--export",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Recompute from an export; no house and no database are needed.",
-)
+@recompute_option
+@export_option
 @actor_option
 @data_dir_option
 @told
